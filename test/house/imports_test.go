@@ -1,0 +1,129 @@
+// Package house checks that the rooms keep to the plan in docs/architecture.md:
+// who may import whom.
+package house
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/refloat-db/refloat/"
+
+// mayImport lists, for each room, the rooms of ours that it may import beside
+// secret and target's value types. Rooms that are not listed may import none.
+var mayImport = map[string][]string{
+	"cmd/refloat":                        {"internal/cli"},
+	"internal/app":                       {"*"},
+	"internal/cli":                       {"internal/app", "internal/config"},
+	"internal/config":                    {},
+	"internal/secret":                    {},
+	"internal/target":                    {},
+	"internal/target/postgres":           {},
+	"internal/target/targettest":         {},
+	"internal/repository":                {},
+	"internal/repository/repositorytest": {"internal/repository"},
+	"internal/backup":                    {"internal/repository"},
+	"internal/scratch":                   {},
+	"internal/restore":                   {"internal/repository", "internal/backup", "internal/scratch"},
+	"internal/proof":                     {},
+	"internal/drill":                     {"internal/restore", "internal/scratch", "internal/proof", "internal/backup"},
+	"internal/journal":                   {},
+	"internal/schedule":                  {},
+	"internal/status":                    {"internal/proof"},
+	"internal/store/sqlite":              {"internal/journal", "internal/proof", "internal/status"},
+	"internal/store/storetest":           {"internal/journal", "internal/proof", "internal/status"},
+	"internal/server":                    {"internal/status", "internal/journal", "internal/proof"},
+}
+
+// onlyIn lists modules of others that one room alone may import.
+var onlyIn = map[string][]string{
+	"github.com/kopia/kopia":      {"internal/repository"},
+	"github.com/riverqueue/river": {"internal/schedule"},
+	"github.com/jackc/pgx":        {"internal/target/postgres", "internal/target/targettest"},
+	"github.com/jackc/pglogrepl":  {"internal/target/postgres"},
+	"modernc.org/sqlite":          {"internal/store/sqlite"},
+	"github.com/spf13/cobra":      {"internal/cli"},
+	"github.com/vbauerster/mpb":   {"internal/cli"},
+	"github.com/goccy/go-yaml":    {"internal/config"},
+	"aead.dev/minisign":           {"internal/proof"},
+}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+}
+
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "./...")
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []goPackage
+	dec := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p goPackage
+		err := dec.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.ImportPath = strings.TrimPrefix(p.ImportPath, module)
+		all = append(all, p)
+	}
+	if len(all) < 10 {
+		t.Fatalf("only %d packages found", len(all))
+	}
+	return all
+}
+
+func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
+	for _, p := range packages(t) {
+		if strings.HasPrefix(p.ImportPath, "test/") {
+			continue
+		}
+		allowed, known := mayImport[p.ImportPath]
+		if !known {
+			t.Errorf("%s is in no plan: add it to docs/architecture.md, here and in .golangci.yml", p.ImportPath)
+			continue
+		}
+		for _, imp := range p.Imports {
+			ours, is := strings.CutPrefix(imp, module)
+			if !is || ours == "internal/secret" || ours == "internal/target" || slices.Contains(allowed, "*") || slices.Contains(allowed, ours) {
+				continue
+			}
+			t.Errorf("%s imports %s", p.ImportPath, ours)
+		}
+	}
+}
+
+func TestLibrariesStayInTheirRooms(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, imp := range p.Imports {
+			for lib, rooms := range onlyIn {
+				if (imp == lib || strings.HasPrefix(imp, lib+"/")) && !slices.Contains(rooms, p.ImportPath) && !strings.HasPrefix(p.ImportPath, "test/") {
+					t.Errorf("%s imports %s, which belongs to %v", p.ImportPath, imp, rooms)
+				}
+			}
+		}
+	}
+}
+
+func TestRoomsHaveNames(t *testing.T) {
+	banned := []string{"utils", "util", "common", "helpers", "types", "models", "pkg", "misc"}
+	for _, p := range packages(t) {
+		if slices.Contains(banned, path.Base(p.ImportPath)) {
+			t.Errorf("%s: a name that says nothing", p.ImportPath)
+		}
+	}
+}
