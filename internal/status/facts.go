@@ -94,4 +94,3 @@ const (
 	FactCoverage  = "coverage"
 	FactScheduled = "scheduled"
 )
-
