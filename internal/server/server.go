@@ -1,0 +1,232 @@
+// Package server is Refloat's listener: metrics, health and status, on the
+// loopback interface unless another is asked for.
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/refloat-db/refloat/internal/secret"
+	"github.com/refloat-db/refloat/internal/status"
+)
+
+// DefaultAddress is where the server listens when nothing is configured.
+const DefaultAddress = "127.0.0.1:9464"
+
+// fresh is how long a gathered status is served again: several scrapers cost
+// no more than one.
+const fresh = 2 * time.Second
+
+// Options are what a Server is given.
+type Options struct {
+	Address string // host:port; DefaultAddress when empty
+	// Remote allows an address that is not loopback. The pages carry no secret,
+	// but names, positions and ages of everything in care.
+	Remote  bool
+	Version string // of Refloat
+	Logger  *slog.Logger
+	Secrets []secret.Value // never to appear in anything that is served
+	// Status gathers how each target stands.
+	Status func(context.Context) ([]status.Report, error)
+	// Ready says why the server cannot do its work yet; nil when it can.
+	Ready func() error
+}
+
+// Server is a listener. Make it with Listen.
+type Server struct {
+	o    Options
+	http *http.Server
+	l    net.Listener
+	done chan error
+
+	mu      sync.Mutex
+	reports []status.Report
+	at      time.Time
+}
+
+// ErrRemote means that an address that is not loopback was not allowed.
+var ErrRemote = errors.New("not a loopback address")
+
+// Listen opens the listener and serves until Close.
+func Listen(ctx context.Context, o Options) (*Server, error) {
+	if o.Address == "" {
+		o.Address = DefaultAddress
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	host, _, err := net.SplitHostPort(o.Address)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %q: %w (use host:port, for example %s)", o.Address, err, DefaultAddress)
+	}
+	if !o.Remote && !loopback(host) {
+		return nil, fmt.Errorf("listen on %s: %w: metrics and status would be readable from other machines; allow that in the configuration, or use %s", o.Address, ErrRemote, DefaultAddress)
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", o.Address)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", o.Address, err)
+	}
+	s := &Server{o: o, l: l, done: make(chan error, 1)}
+	s.http = &http.Server{
+		Handler: s.routes(), ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
+		MaxHeaderBytes: 16 << 10,
+	}
+	go func() { s.done <- s.http.Serve(l) }()
+	return s, nil
+}
+
+// Address is where the server listens.
+func (s *Server) Address() string { return s.l.Addr().String() }
+
+// Close stops listening and waits for answers that are being given, at most
+// until ctx ends. Idempotent.
+func (s *Server) Close(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, s.http.Close())
+	}
+	serve := <-s.done
+	s.done <- http.ErrServerClosed
+	if !errors.Is(serve, http.ErrServerClosed) {
+		err = errors.Join(err, serve)
+	}
+	if err != nil {
+		return fmt.Errorf("close the listener: %w", err)
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && a.IsLoopback()
+}
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok\n") })
+	mux.HandleFunc("GET /readyz", s.ready)
+	mux.HandleFunc("GET /status.json", s.status)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry(), promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(s.o.Logger.Handler(), slog.LevelWarn), ErrorHandling: promhttp.ContinueOnError, Timeout: 20 * time.Second,
+	}))
+	return s.guard(mux)
+}
+
+// guard refuses requests that a page in a browser made to us under another
+// name (DNS rebinding).
+func (s *Server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		if !s.o.Remote && !loopback(host) {
+			text(w, http.StatusMisdirectedRequest, "this server answers to loopback names only\n")
+			return
+		}
+		h := w.Header()
+		h.Set("Cache-Control", "no-store")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		next.ServeHTTP(w, r)
+	})
+}
+
+func text(w http.ResponseWriter, code int, body string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = w.Write([]byte(body)) // the reader went away
+}
+
+func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
+	if s.o.Ready != nil {
+		if err := s.o.Ready(); err != nil {
+			text(w, http.StatusServiceUnavailable, "not ready: "+s.redact(err.Error())+"\n")
+			return
+		}
+	}
+	text(w, http.StatusOK, "ready\n")
+}
+
+// Document is what /status.json serves.
+type Document struct {
+	Version string          `json:"version"`
+	At      time.Time       `json:"at"`
+	Targets []status.Report `json:"targets"`
+}
+
+func (s *Server) status(w http.ResponseWriter, r *http.Request) {
+	reports, err := s.gather(r.Context())
+	if err != nil {
+		s.o.Logger.ErrorContext(r.Context(), "gather status", "error", err)
+		text(w, http.StatusInternalServerError, "status could not be gathered: see the server's log\n")
+		return
+	}
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(Document{Version: s.o.Version, At: time.Now().UTC(), Targets: reports}); err != nil {
+		text(w, http.StatusInternalServerError, "status could not be written: see the server's log\n")
+		s.o.Logger.ErrorContext(r.Context(), "write status", "error", err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write([]byte(s.redact(out.String()))) // the reader went away
+}
+
+// redact takes out secrets that an error of some library carried along, as they
+// are and as JSON writes them.
+func (s *Server) redact(t string) string {
+	for _, v := range s.o.Secrets {
+		if len(v.Reveal()) < 4 {
+			continue // it would garble everything
+		}
+		t = strings.ReplaceAll(t, v.Reveal(), v.String())
+		for _, html := range []bool{false, true} {
+			var b bytes.Buffer
+			enc := json.NewEncoder(&b)
+			enc.SetEscapeHTML(html)
+			if enc.Encode(v.Reveal()) == nil { // a string always encodes
+				quoted := strings.TrimSpace(b.String())
+				t = strings.ReplaceAll(t, quoted[1:len(quoted)-1], v.String())
+			}
+		}
+	}
+	return t
+}
+
+// gather returns a status that is at most a moment old.
+func (s *Server) gather(ctx context.Context) ([]status.Report, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reports != nil && time.Since(s.at) < fresh {
+		return s.reports, nil
+	}
+	reports, err := s.o.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if reports == nil {
+		reports = []status.Report{}
+	}
+	s.reports, s.at = reports, time.Now()
+	return reports, nil
+}

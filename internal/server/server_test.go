@@ -1,0 +1,204 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/refloat-db/refloat/internal/proof"
+	"github.com/refloat-db/refloat/internal/secret"
+	"github.com/refloat-db/refloat/internal/status"
+	"github.com/refloat-db/refloat/internal/target"
+)
+
+const password = `pa"ss wörd<1>`
+
+var at = time.Date(2026, 11, 23, 14, 0, 0, 0, time.UTC)
+
+func report() status.Report {
+	loss, lag := time.Second, int64(4096)
+	return status.Evaluate(status.Facts{
+		Target:     "shop",
+		Objectives: proof.Objectives{DataLoss: time.Minute, ProofAge: time.Hour},
+		Proof:      &status.Proof{ID: "p", Verdict: proof.Proven, EndedAt: at.Add(-time.Minute), DataLoss: &loss, Resolution: 90 * time.Second},
+		Backup:     &status.Backup{ID: "b", EndedAt: at.Add(-2 * time.Hour), Took: time.Minute, Bytes: 1000, Stored: 300},
+		Log:        &status.Log{Restorable: at.Add(-3 * time.Second), WrittenAt: at.Add(-2 * time.Second), LagBytes: &lag},
+		Slot:       &status.Slot{Slot: target.Slot{Name: "s", Exists: true, Retained: 777}, SeenAt: at},
+		Heartbeat:  &status.Heartbeat{At: at.Add(-time.Second)},
+		Alarms:     []status.Alarm{{Code: status.AlarmGap, Key: "1:0/5", Detail: "connect to postgres://u:" + password + "@h failed", Next: "n", Raised: at}},
+		Server:     status.Server{Running: true},
+	}, at)
+}
+
+func listen(t *testing.T, o Options) *Server {
+	t.Helper()
+	if o.Address == "" {
+		o.Address = "127.0.0.1:0"
+	}
+	if o.Status == nil {
+		o.Status = func(context.Context) ([]status.Report, error) { return []status.Report{report()}, nil }
+	}
+	o.Version, o.Secrets = "1.2.3", []secret.Value{secret.New(password), secret.New("")}
+	s, err := Listen(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for range 2 { // idempotent
+			if err := s.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return s
+}
+
+func get(t *testing.T, s *Server, path, host string) (int, string, http.Header) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, "http://"+s.Address()+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = host
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(body), res.Header
+}
+
+func TestMetrics(t *testing.T) {
+	s := listen(t, Options{})
+	code, body, _ := get(t, s, "/metrics", "")
+	if code != 200 {
+		t.Fatal(code, body)
+	}
+	for _, want := range []string{
+		`refloat_build_info{version="1.2.3"} 1`, `refloat_status_up 1`,
+		`refloat_proof_verdict{target="shop",verdict="proven"} 1`, `refloat_proof_verdict{target="shop",verdict="failed"} 0`,
+		`refloat_proof_age_seconds{target="shop"} 60`, `refloat_proof_stale{target="shop"} 0`, `refloat_proof_resolution_seconds{target="shop"} 90`,
+		`refloat_restorable_age_seconds{target="shop"} 3`, `refloat_log_lag_seconds{target="shop"} 2`, `refloat_log_lag_bytes{target="shop"} 4096`,
+		`refloat_backup_age_seconds{target="shop"} 7200`, `refloat_backup_size_bytes{target="shop"} 1000`, `refloat_backup_duration_seconds{target="shop"} 60`,
+		`refloat_slot_retained_bytes{target="shop"} 777`, `refloat_heartbeat_age_seconds{target="shop"} 1`,
+		`refloat_alarm{code="log-gap",key="1:0/5",target="shop"} 1`, `refloat_standing{class="bad",target="shop"} 1`,
+		`refloat_objective_promised_seconds{objective="data loss",target="shop"} 60`, `refloat_problems{severity="critical",target="shop"} 1`,
+		`go_goroutines`,
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(body)
+	}
+}
+
+func TestUnknownFiguresAreAbsent(t *testing.T) {
+	s := listen(t, Options{Status: func(context.Context) ([]status.Report, error) {
+		return []status.Report{status.Evaluate(status.Facts{Target: "shop"}, at)}, nil
+	}})
+	_, body, _ := get(t, s, "/metrics", "")
+	for _, absent := range []string{"refloat_proof_age", "refloat_log_lag", "refloat_backup_age", "refloat_slot", "refloat_heartbeat"} {
+		if strings.Contains(body, absent) {
+			t.Errorf("%s of a target of which nothing is known", absent)
+		}
+	}
+	if !strings.Contains(body, `refloat_standing{class="bad",target="shop"} 1`) {
+		t.Error("standing is missing")
+	}
+}
+
+func TestFailureToGatherShows(t *testing.T) {
+	s := listen(t, Options{Status: func(context.Context) ([]status.Report, error) { return nil, errors.New("disk on fire at " + password) }})
+	if code, body, _ := get(t, s, "/metrics", ""); code != 200 || !strings.Contains(body, "refloat_status_up 0") || strings.Contains(body, "refloat_standing{") {
+		t.Error(code, body)
+	}
+	if code, body, _ := get(t, s, "/status.json", ""); code != 500 || strings.Contains(body, "fire") {
+		t.Error(code, body)
+	}
+}
+
+func TestStatusDocument(t *testing.T) {
+	s := listen(t, Options{})
+	code, body, h := get(t, s, "/status.json", "")
+	var doc Document
+	if err := json.Unmarshal([]byte(body), &doc); err != nil || code != 200 || h.Get("Content-Type") != "application/json" {
+		t.Fatal(code, err, body)
+	}
+	if len(doc.Targets) != 1 || doc.Targets[0].Answer != status.Proven || doc.Targets[0].Class != status.Bad || doc.Version != "1.2.3" {
+		t.Errorf("%+v", doc)
+	}
+}
+
+func TestNoSecretIsServed(t *testing.T) {
+	s := listen(t, Options{Ready: func() error { return fmt.Errorf("no %s", password) }})
+	for _, path := range []string{"/status.json", "/metrics", "/readyz", "/healthz", "/nothing"} {
+		_, body, _ := get(t, s, path, "")
+		if strings.Contains(body, "wörd") || strings.Contains(body, `w\u00f6rd`) {
+			t.Errorf("%s serves the password: %s", path, body)
+		}
+	}
+}
+
+func TestHealth(t *testing.T) {
+	ready := errors.New("starting")
+	s := listen(t, Options{Ready: func() error { return ready }})
+	if code, body, _ := get(t, s, "/healthz", ""); code != 200 || body != "ok\n" {
+		t.Error(code, body)
+	}
+	if code, body, _ := get(t, s, "/readyz", ""); code != 503 || !strings.Contains(body, "starting") {
+		t.Error(code, body)
+	}
+	s = listen(t, Options{})
+	if code, _, _ := get(t, s, "/readyz", ""); code != 200 {
+		t.Error(code)
+	}
+}
+
+func TestOnlyLoopbackUnlessAllowed(t *testing.T) {
+	ctx := context.Background()
+	for _, a := range []string{"0.0.0.0:0", "[::]:0", ":0", "192.0.2.1:0", "db.example.org:0"} {
+		if s, err := Listen(ctx, Options{Address: a}); !errors.Is(err, ErrRemote) {
+			t.Errorf("%s: %v", a, err)
+			_ = s.Close(ctx)
+		}
+	}
+	if _, err := Listen(ctx, Options{Address: "nonsense"}); err == nil {
+		t.Error("an address without a port was taken")
+	}
+	listen(t, Options{Address: "0.0.0.0:0", Remote: true})
+}
+
+func TestRebindingIsRefused(t *testing.T) {
+	s := listen(t, Options{})
+	_, port, _ := net.SplitHostPort(s.Address())
+	for host, want := range map[string]int{"localhost:" + port: 200, "127.0.0.1": 200, "[::1]:9": 200, "evil.example.org": 421, "127.0.0.1.evil.example.org:80": 421} {
+		if code, _, _ := get(t, s, "/status.json", host); code != want {
+			t.Errorf("Host %s: %d, want %d", host, code, want)
+		}
+	}
+}
+
+func TestGatheringIsShared(t *testing.T) {
+	var n atomic.Int32
+	s := listen(t, Options{Status: func(context.Context) ([]status.Report, error) { n.Add(1); return nil, nil }})
+	for range 5 {
+		get(t, s, "/metrics", "")
+	}
+	if n.Load() > 2 {
+		t.Errorf("gathered %d times", n.Load())
+	}
+}
