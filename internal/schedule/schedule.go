@@ -286,9 +286,10 @@ func (w *worker) Work(ctx context.Context, j *river.Job[args]) error {
 		return err
 	}
 	err := s.guard(ctx, job, r)
-	if ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		return river.JobSnooze(0) // stopped: it is still due at the next start
 	}
+	ctx = context.WithoutCancel(ctx) // what was done is recorded, stopped or not
 	var final errFinal
 	o := Outcome{Run: r, Err: err, Took: time.Since(start), Final: err == nil || errors.As(err, &final) || j.Attempt >= j.MaxAttempts}
 	if rerr := s.record(ctx, r, func(st *State) { st.finish(o, start.Add(o.Took)) }); rerr != nil {

@@ -1,0 +1,392 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/refloat-db/refloat/internal/backup"
+	"github.com/refloat-db/refloat/internal/status"
+	"github.com/refloat-db/refloat/internal/target"
+)
+
+// How often a target is looked after.
+const (
+	beatEvery    = time.Second
+	beatTimeout  = 5 * time.Second
+	beatAlarm    = 30 * time.Second // no beat for so long raises an alarm
+	slotEvery    = 5 * time.Second
+	slotTimeout  = 5 * time.Second
+	markEvery    = time.Second
+	needEvery    = 5 * time.Minute // the repository is asked whether a base backup is due
+	stopAlarm    = time.Minute     // no log for so long raises an alarm
+	retryLeast   = time.Second
+	retryMost    = 30 * time.Second
+	giveUpWithin = 30 * time.Second
+	firstLog     = 30 * time.Second
+)
+
+// memory is what a watch needs of the store.
+type memory interface {
+	Acknowledge(ctx context.Context, id target.ID, m status.LogMark) error
+	PutBeat(ctx context.Context, id target.ID, b target.Beat) error
+	Keep(ctx context.Context, id target.ID, name string, at time.Time, fact any) error
+	Raise(ctx context.Context, id target.ID, a status.Alarm) (bool, error)
+	Clear(ctx context.Context, id target.ID, code, key string, at time.Time) (int, error)
+}
+
+type recordFunc func(ctx context.Context, subject, kind string, body any)
+type enqueueFunc func(ctx context.Context, id target.ID, kind, reason string)
+
+// watch looks after one target: its log, its beat and its slot, each in a
+// goroutine that no other can hold up.
+type watch struct {
+	Care
+	mem     memory
+	log     *slog.Logger
+	record  recordFunc
+	enqueue enqueueFunc
+
+	mu       sync.Mutex
+	mark     status.LogMark // the latest told
+	kept     status.LogMark // the latest in the store
+	beat     target.Beat
+	slot     status.Slot
+	server   target.LSN
+	restart  func() // ends the Receive that runs
+	giveUp   *target.Slot
+	drops    int             // counts slots given up, to tell what was seen before from what was seen after
+	since    time.Time       // the start, from which quiet is counted
+	arrived  chan struct{}   // closed when the first log arrives
+	raised   map[string]bool // alarms that this watch raises and clears
+	repo     status.Facts    // what the repository said last
+	repoRead bool
+}
+
+func newWatch(c Care, mem memory, log *slog.Logger, record recordFunc, enqueue enqueueFunc) *watch {
+	return &watch{Care: c, mem: mem, log: log, record: record, enqueue: enqueue, raised: map[string]bool{}, since: time.Now(), arrived: make(chan struct{})}
+}
+
+// start begins and returns what ends it.
+func (w *watch) start(ctx context.Context) func(context.Context) error {
+	ctx, end := context.WithCancel(ctx)
+	var parts sync.WaitGroup
+	parts.Go(func() { w.receive(ctx) })
+	if w.Beat != nil {
+		parts.Go(func() { w.every(ctx, beatEvery, w.beatOnce) })
+	}
+	parts.Go(func() { w.every(ctx, slotEvery, w.slotOnce) })
+	parts.Go(func() { w.every(ctx, markEvery, w.keepMark) })
+	parts.Go(func() { w.every(ctx, refreshEvery, w.refresh) })
+	parts.Go(func() {
+		w.waitForLog(ctx)
+		w.every(ctx, needEvery, w.needOnce)
+	})
+	return func(stop context.Context) error {
+		end()
+		done := make(chan struct{})
+		go func() { parts.Wait(); close(done) }()
+		select {
+		case <-done:
+		case <-stop.Done():
+			return fmt.Errorf("target %s: the log was not put away in time: %w (nothing is lost: the server still has it)", w.Target, stop.Err())
+		}
+		w.keepMark(stop)
+		return nil
+	}
+}
+
+// every calls f at once and then at each interval; a call that takes longer
+// delays the next, it is never doubled.
+func (w *watch) every(ctx context.Context, d time.Duration, f func(context.Context)) {
+	t := time.NewTicker(d)
+	defer t.Stop()
+	for {
+		f(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// receive keeps a Receive running, with growing pauses after failures.
+func (w *watch) receive(ctx context.Context) {
+	pause := retryLeast
+	for ctx.Err() == nil {
+		run, cancel := context.WithCancel(ctx)
+		w.mu.Lock()
+		w.restart = cancel
+		before := w.mark
+		w.mu.Unlock()
+		err := w.guarded(run)
+		cancel()
+		if ctx.Err() != nil {
+			if err != nil && !errors.Is(err, context.Canceled) {
+				w.log.Error("store the last of the log", "error", err)
+			}
+			return
+		}
+		if w.dropSlot(ctx) {
+			pause = retryLeast
+			continue
+		}
+		if err != nil {
+			w.log.Warn("the log stopped; trying again", "error", err, "in", pause)
+		}
+		w.mu.Lock()
+		if w.mark != before {
+			pause = retryLeast // it worked for a while
+		}
+		w.mu.Unlock()
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, retryMost)
+	}
+}
+
+func (w *watch) guarded(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the log receiver broke: %v", p)
+		}
+	}()
+	return w.Receive(ctx, LogEvents{Acknowledged: w.acknowledged, Gap: func(g backup.Gap) { w.gap(ctx, g) }})
+}
+
+func (w *watch) acknowledged(m status.LogMark) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.mark.At.IsZero() {
+		close(w.arrived)
+	}
+	if m.At.IsZero() {
+		m.At = time.Now()
+	}
+	w.mark = m
+}
+
+// waitForLog gives the log a moment to begin before the first base backup, so
+// that nothing lies between the two.
+func (w *watch) waitForLog(ctx context.Context) {
+	select {
+	case <-w.arrived:
+	case <-time.After(firstLog):
+	case <-ctx.Done():
+	}
+}
+
+// keepMark writes the latest mark to the store: often enough for a witness,
+// rarely enough for a disk.
+func (w *watch) keepMark(ctx context.Context) {
+	w.mu.Lock()
+	m, kept := w.mark, w.kept
+	w.mu.Unlock()
+	if m != kept {
+		if err := w.mem.Acknowledge(ctx, w.Target, m); err != nil {
+			w.complain(ctx, "record the log position", err)
+			return
+		}
+		w.mu.Lock()
+		w.kept = m
+		w.mu.Unlock()
+	}
+	if w.streaming() {
+		w.clear(ctx, status.AlarmLogStopped)
+	}
+}
+
+// streaming reports whether log, or an idle server's word, arrived lately.
+func (w *watch) streaming() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.mark.At.IsZero() && time.Since(w.mark.At) <= stopAlarm
+}
+
+func (w *watch) gap(ctx context.Context, g backup.Gap) {
+	key := g.From.String()
+	w.record(ctx, "target/"+string(w.Target), "log.gap", g)
+	w.raise(ctx, status.Alarm{
+		Code: status.AlarmGap, Key: key, Detail: fmt.Sprintf("log from %s to %s is lost for good: %s", g.From, g.To, g.Reason),
+		Next: "a new base backup is taken by itself; moments in the gap cannot be restored",
+	})
+	w.enqueue(ctx, w.Target, JobBackup, "gap "+key)
+}
+
+// beatOnce writes a beat; it has its own time limit, so that a server that
+// hangs is noticed.
+func (w *watch) beatOnce(ctx context.Context) {
+	limited, cancel := context.WithTimeout(ctx, beatTimeout)
+	defer cancel()
+	b, err := w.Beat(limited)
+	if ctx.Err() != nil {
+		return
+	}
+	w.mu.Lock()
+	last := w.beat.At
+	if err == nil {
+		w.beat = b
+	} else if last.IsZero() {
+		w.beat.At = time.Now() // the alarm counts from the first try
+	}
+	w.mu.Unlock()
+	switch {
+	case err == nil:
+		if err := w.mem.PutBeat(ctx, w.Target, b); err != nil {
+			w.complain(ctx, "record the heartbeat", err)
+		}
+		w.clear(ctx, status.AlarmHeartbeat)
+	case !last.IsZero() && time.Since(last) > beatAlarm:
+		w.raise(ctx, status.Alarm{
+			Code: status.AlarmHeartbeat, Detail: "the heartbeat cannot be written: " + err.Error(),
+			Next: "see that the target is up and the role may write refloat.heartbeat (refloat init --grants)",
+		})
+	}
+}
+
+// slotOnce looks at the slot, and gives it up past its bound.
+func (w *watch) slotOnce(ctx context.Context) {
+	w.mu.Lock()
+	drops := w.drops
+	w.mu.Unlock()
+	limited, cancel := context.WithTimeout(ctx, slotTimeout)
+	defer cancel()
+	v, err := w.Slot(limited)
+	if ctx.Err() != nil {
+		return
+	}
+	w.watchLog(ctx, err)
+	if err != nil {
+		return
+	}
+	w.mu.Lock()
+	w.slot = status.Slot{Slot: v.Slot, Bound: w.SlotBound, SeenAt: time.Now().UTC()}
+	w.server = v.Server
+	seen, restart := w.slot, w.restart
+	over := PastBound(v.Slot, w.SlotBound) && drops == w.drops
+	if over {
+		w.giveUp = &v.Slot
+	}
+	w.mu.Unlock()
+	if err := w.mem.Keep(ctx, w.Target, status.FactSlot, seen.SeenAt, seen); err != nil {
+		w.complain(ctx, "record the slot", err)
+	}
+	if over && restart != nil {
+		restart() // the receiver lets go of the slot, then it is dropped
+	}
+}
+
+// PastBound decides whether a slot is given up: rather lose the log than fill
+// the disk of the server that people work with.
+func PastBound(s target.Slot, bound int64) bool {
+	return bound > 0 && s.Exists && s.Retained > bound
+}
+
+// watchLog raises the alarm when nothing arrives; err is why the server could
+// not be asked, if so.
+func (w *watch) watchLog(ctx context.Context, err error) {
+	w.mu.Lock()
+	quiet := time.Since(later(w.mark.At, w.since))
+	w.mu.Unlock()
+	if quiet <= stopAlarm {
+		return
+	}
+	detail := fmt.Sprintf("no log has arrived for %s", status.Age(quiet))
+	if err != nil {
+		detail += "; the target cannot be reached: " + err.Error()
+	}
+	w.raise(ctx, status.Alarm{Code: status.AlarmLogStopped, Detail: detail, Next: "see that the target and the repository can be reached; the server's log says more"})
+}
+
+// dropSlot gives the slot up if that was decided, and reports whether it was.
+func (w *watch) dropSlot(ctx context.Context) bool {
+	w.mu.Lock()
+	s := w.giveUp
+	w.mu.Unlock()
+	if s == nil {
+		return false
+	}
+	limited, cancel := context.WithTimeout(ctx, giveUpWithin)
+	defer cancel()
+	err := w.GiveUp(limited, *s)
+	w.mu.Lock()
+	w.giveUp = nil // after a failure it is decided anew at the next look
+	w.drops++
+	w.mu.Unlock()
+	if err != nil {
+		w.complain(ctx, "give up the slot", err)
+		return false
+	}
+	w.record(ctx, "target/"+string(w.Target), "slot.given-up", s)
+	w.raise(ctx, status.Alarm{
+		Code: status.AlarmSlotGone, Key: s.RestartLSN.String(),
+		Detail: fmt.Sprintf("the slot %s held %d MiB of log on the server, more than %d MiB, and was given up so that the server's disk does not fill", s.Name, s.Retained>>20, w.SlotBound>>20),
+		Next:   "a new slot and base backup are made by themselves; find out why log did not reach the repository",
+	})
+	w.enqueue(ctx, w.Target, JobBackup, "slot given up at "+s.RestartLSN.String())
+	return true
+}
+
+// needOnce asks the repository whether a base backup is due. It finds what a
+// kill between a gap and its backup left behind.
+func (w *watch) needOnce(ctx context.Context) {
+	reason, err := w.NeedsBackup(ctx)
+	if err != nil {
+		w.complain(ctx, "ask whether a base backup is due", err)
+		return
+	}
+	if reason != "" {
+		w.enqueue(ctx, w.Target, JobBackup, reason)
+	}
+}
+
+func (w *watch) raise(ctx context.Context, a status.Alarm) {
+	a.Raised = time.Now()
+	fresh, err := w.mem.Raise(context.WithoutCancel(ctx), w.Target, a)
+	if err != nil {
+		w.complain(ctx, "raise an alarm", err)
+		return
+	}
+	w.mu.Lock()
+	w.raised[a.Code] = true
+	w.mu.Unlock()
+	if fresh {
+		w.log.Error("alarm", "code", a.Code, "detail", a.Detail, "next", a.Next)
+		w.record(ctx, "target/"+string(w.Target), "alarm.raised", a)
+	}
+}
+
+// clear clears an alarm. The store is asked only when it may be up: once after
+// the start, since a server before may have raised it, and after each raise.
+func (w *watch) clear(ctx context.Context, code string) {
+	w.mu.Lock()
+	up, known := w.raised[code]
+	w.mu.Unlock()
+	if known && !up {
+		return
+	}
+	n, err := w.mem.Clear(context.WithoutCancel(ctx), w.Target, code, "*", time.Now())
+	if err != nil {
+		w.complain(ctx, "clear an alarm", err)
+		return
+	}
+	w.mu.Lock()
+	w.raised[code] = false
+	w.mu.Unlock()
+	if n > 0 {
+		w.log.Info("alarm cleared", "code", code)
+		w.record(ctx, "target/"+string(w.Target), "alarm.cleared", map[string]string{"code": code})
+	}
+}
+
+func (w *watch) complain(ctx context.Context, what string, err error) {
+	if ctx.Err() == nil {
+		w.log.ErrorContext(ctx, what, "error", err)
+	}
+}
