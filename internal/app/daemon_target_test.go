@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,6 +67,24 @@ func (n *notes) up(code string) bool {
 	defer n.mu.Unlock()
 	_, up := n.alarms[code]
 	return up
+}
+
+func (n *notes) count(of func(*notes) int) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return of(n)
+}
+
+func (n *notes) detail(code string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.alarms[code].Detail
+}
+
+func (n *notes) happened(kind string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Contains(n.events, kind)
 }
 
 func (n *notes) requests() []string {
@@ -248,10 +267,10 @@ func TestWatchAlarmsWhenTheTargetIsGoneAndClears(t *testing.T) {
 		}
 		time.Sleep(45 * time.Second)
 		if !n.up(status.AlarmHeartbeat) || !n.up(status.AlarmLogStopped) {
-			t.Errorf("after 70 s: %v", n.alarms)
+			t.Error("no alarms after 70 s")
 		}
-		if !strings.Contains(n.alarms[status.AlarmLogStopped].Detail, "connection refused") {
-			t.Error(n.alarms[status.AlarmLogStopped].Detail)
+		if d := n.detail(status.AlarmLogStopped); !strings.Contains(d, "connection refused") {
+			t.Error(d)
 		}
 		if w.streaming() {
 			t.Error("still streaming")
@@ -263,7 +282,7 @@ func TestWatchAlarmsWhenTheTargetIsGoneAndClears(t *testing.T) {
 		f.set(func(f *fakeTarget) { f.down = false })
 		time.Sleep(35 * time.Second)
 		if n.up(status.AlarmHeartbeat) || n.up(status.AlarmLogStopped) || !w.streaming() {
-			t.Errorf("after it came back: %v", n.alarms)
+			t.Error("alarms after it came back")
 		}
 	})
 }
@@ -275,7 +294,7 @@ func TestAHangingServerIsNoticed(t *testing.T) {
 		if !n.up(status.AlarmHeartbeat) {
 			t.Error("no alarm")
 		}
-		if n.up(status.AlarmLogStopped) || len(n.marks) < 40 {
+		if n.up(status.AlarmLogStopped) || n.count(func(n *notes) int { return len(n.marks) }) < 40 {
 			t.Error("the hanging heartbeat held the log up")
 		}
 	})
@@ -286,8 +305,8 @@ func TestGapTakesABackup(t *testing.T) {
 	inBubble(t, f, nil, func(_ *watch, n *notes) {
 		f.gap <- backup.Gap{From: target.Position{Timeline: 1, LSN: 5}, To: target.Position{Timeline: 1, LSN: 9}, Reason: "removed"}
 		time.Sleep(time.Second)
-		if got := n.requests(); !slices.Equal(got, []string{"backup: gap 1:0/5"}) || !n.up(status.AlarmGap) || !slices.Contains(n.events, "log.gap") {
-			t.Errorf("%v %v %v", got, n.alarms, n.events)
+		if got := n.requests(); !slices.Equal(got, []string{"backup: gap 1:0/5"}) || !n.up(status.AlarmGap) || !n.happened("log.gap") {
+			t.Errorf("%v", got)
 		}
 	})
 }
@@ -307,7 +326,7 @@ func TestSlotPastItsBoundIsGivenUpOnce(t *testing.T) {
 			t.Errorf("given up %d times", got)
 		}
 		if got := n.requests(); len(got) != 1 || !strings.HasPrefix(got[0], "backup: slot given up") || !n.up(status.AlarmSlotGone) {
-			t.Errorf("%v %v", got, n.alarms)
+			t.Errorf("%v", got)
 		}
 		if !w.streaming() || f.get(func(f *fakeTarget) int { return f.receives }) != 2 {
 			t.Error("the receiver was not started again")
@@ -322,15 +341,20 @@ func TestNoBoundNeverGivesUp(t *testing.T) {
 }
 
 func TestNeededBackupIsAskedFor(t *testing.T) {
-	reason := "first"
+	var done atomic.Bool
 	inBubble(t, &fakeTarget{}, func(c *Care) {
-		c.NeedsBackup = func(context.Context) (string, error) { return reason, nil }
+		c.NeedsBackup = func(context.Context) (string, error) {
+			if done.Load() {
+				return "", nil
+			}
+			return "first", nil
+		}
 	}, func(_ *watch, n *notes) {
 		time.Sleep(time.Second)
 		if got := n.requests(); !slices.Equal(got, []string{"backup: first"}) {
 			t.Errorf("%v", got)
 		}
-		reason = ""
+		done.Store(true)
 		time.Sleep(12 * time.Minute)
 		if got := n.requests(); len(got) != 1 {
 			t.Errorf("%v", got)
@@ -339,13 +363,13 @@ func TestNeededBackupIsAskedFor(t *testing.T) {
 }
 
 func TestAPanickingReceiverIsStartedAgain(t *testing.T) {
-	tries := 0
+	var tries atomic.Int32
 	inBubble(t, &fakeTarget{}, func(c *Care) {
-		c.Receive = func(context.Context, LogEvents) error { tries++; panic(fmt.Sprint("try ", tries)) }
+		c.Receive = func(context.Context, LogEvents) error { panic(fmt.Sprint("try ", tries.Add(1))) }
 	}, func(*watch, *notes) {
 		time.Sleep(20 * time.Second)
-		if tries < 3 {
-			t.Errorf("%d tries", tries)
+		if tries.Load() < 3 {
+			t.Errorf("%d tries", tries.Load())
 		}
 	})
 }

@@ -102,7 +102,7 @@ func TestDaemonTakesCare(t *testing.T) {
 		}
 		return "", nil
 	}
-	c.DrillAt = schedule.Every(time.Second)
+	c.DrillAt = schedule.Every(2 * time.Second)
 	c.Drill = func(context.Context) (proof.Proof, error) {
 		drills.Add(1)
 		p := proof.Proof{ID: "p1", Verdict: proof.Proven, EndedAt: time.Now(), Summary: "all well"}
@@ -138,9 +138,12 @@ func TestDaemonTakesCare(t *testing.T) {
 		return false
 	})
 	f.gap <- backup.Gap{From: target.Position{Timeline: 1, LSN: 5}, To: target.Position{Timeline: 1, LSN: 9}, Reason: "removed"}
-	eventually(t, "all well", func() bool { r := fetch(t, d); return r.Class == status.Good && r.Heartbeat != nil })
-	r := fetch(t, d)
-	if r.Answer != status.Proven || r.Backup.ID != "b2" || r.Log == nil || r.Log.LagBytes == nil || r.Slot.Retained != 10 || len(r.Alarms) != 0 {
+	var r status.Report
+	eventually(t, "all well", func() bool {
+		r = fetch(t, d)
+		return r.Class == status.Good && r.Heartbeat != nil && len(r.Alarms) == 0
+	})
+	if r.Answer != status.Proven || r.Backup.ID != "b2" || r.Log == nil || r.Log.LagBytes == nil || r.Slot.Retained != 10 {
 		t.Errorf("%+v", r)
 	}
 	stopped(t, d)
