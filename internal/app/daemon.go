@@ -49,7 +49,8 @@ type Care struct {
 	Receive func(ctx context.Context, e LogEvents) error
 	// Slot looks at the slot on the server.
 	Slot func(ctx context.Context) (SlotView, error)
-	// GiveUp drops the slot and records the gap. No Receive runs meanwhile.
+	// GiveUp drops the slot and records the gap, so that NeedsBackup then asks
+	// for a base backup. No Receive runs meanwhile.
 	GiveUp func(ctx context.Context, s target.Slot) error
 	// Beat writes the next beat; nil when the heartbeat is not granted.
 	Beat func(ctx context.Context) (target.Beat, error)

@@ -57,6 +57,13 @@ func (r *running) allJobs() []schedule.Job {
 }
 
 func (r *running) takeBackup(ctx context.Context, c Care, run schedule.Run) error {
+	if cause(run.Reason) {
+		// One backup makes up for every cause before it.
+		if now, err := c.NeedsBackup(ctx); err == nil && now == "" {
+			r.log.InfoContext(ctx, "the base backup is no longer needed", "target", string(c.Target), "reason", run.Reason)
+			return nil
+		}
+	}
 	start := time.Now()
 	b, err := c.Backup(ctx)
 	if err != nil {
@@ -69,27 +76,23 @@ func (r *running) takeBackup(ctx context.Context, c Care, run schedule.Run) erro
 	if err := r.state.Measured(ctx, c.Target, status.Measurement{Operation: JobBackup, At: time.Now(), Took: took, Bytes: b.Received}); err != nil {
 		r.log.ErrorContext(ctx, "record how long a base backup took", "target", string(c.Target), "error", err)
 	}
-	// What was lost before this backup started no longer stands in the way of
-	// restoring to now.
-	r.clearBefore(ctx, c.Target, start, status.AlarmGap, status.AlarmSlotGone)
+	if w := r.watchOf(c.Target); w != nil {
+		w.needOnce(ctx) // clears alarms of what is lost, if this backup makes up for it
+	}
 	return nil
 }
 
-func (r *running) clearBefore(ctx context.Context, id target.ID, start time.Time, codes ...string) {
-	alarms, err := r.state.Alarms(ctx, id)
-	if err != nil {
-		r.log.ErrorContext(ctx, "read alarms", "target", string(id), "error", err)
-		return
-	}
-	for _, a := range alarms {
-		for _, code := range codes {
-			if a.Code != code || !a.Raised.Before(start) {
-				continue
-			}
-			r.clear(ctx, id, a.Code, a.Key)
-		}
-	}
+// cause reports whether a backup was asked for because of what the repository
+// lacks, and not by a person or the schedule.
+func cause(reason string) bool {
+	return reason == causeFirst || strings.HasPrefix(reason, causeGap)
 }
+
+// Reasons for base backups out of turn.
+const (
+	causeFirst = "first"
+	causeGap   = "gap "
+)
 
 func (r *running) drill(ctx context.Context, c Care) error {
 	p, err := c.Drill(ctx)
@@ -189,28 +192,5 @@ func (r *running) missed(m schedule.Missed) {
 	r.record(ctx, "job/"+m.Subject, m.Kind+".missed", m)
 	for _, id := range r.subjects(m.Subject) {
 		r.raise(ctx, id, status.Alarm{Code: status.AlarmMissed, Key: m.Kind, Detail: detail, Next: "see that refloat server runs all the time, and that the schedule leaves it enough room"})
-	}
-}
-
-func (r *running) raise(ctx context.Context, id target.ID, a status.Alarm) {
-	a.Raised = time.Now()
-	fresh, err := r.state.Raise(ctx, id, a)
-	switch {
-	case err != nil:
-		r.log.ErrorContext(ctx, "raise an alarm", "target", string(id), "code", a.Code, "error", err)
-	case fresh:
-		r.log.Error("alarm", "target", string(id), "code", a.Code, "detail", a.Detail, "next", a.Next)
-		r.record(ctx, "target/"+string(id), "alarm.raised", a)
-	}
-}
-
-func (r *running) clear(ctx context.Context, id target.ID, code, key string) {
-	n, err := r.state.Clear(ctx, id, code, key, time.Now())
-	switch {
-	case err != nil:
-		r.log.ErrorContext(ctx, "clear an alarm", "target", string(id), "code", code, "error", err)
-	case n > 0:
-		r.log.Info("alarm cleared", "target", string(id), "code", code)
-		r.record(ctx, "target/"+string(id), "alarm.cleared", map[string]string{"code": code, "key": key})
 	}
 }

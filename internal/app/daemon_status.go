@@ -144,15 +144,16 @@ func (w *watch) refresh(ctx context.Context) {
 	w.mu.Lock()
 	w.repo, w.repoRead = f, true
 	w.mu.Unlock()
+	if f.Proof != nil && f.Proof.Verdict == proof.Proven {
+		w.clear(ctx, status.AlarmDrill, "*") // whoever ran the drill
+	}
 }
 
 func (r *running) refreshSoon(id target.ID) {
-	for _, w := range r.targets {
-		if w.Target == id {
-			limited, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-			w.refresh(limited)
-			cancel()
-		}
+	if w := r.watchOf(id); w != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		w.refresh(ctx)
 	}
 }
 
@@ -220,12 +221,12 @@ func (r *running) status(ctx context.Context) ([]status.Report, error) {
 // are in time order.
 func NeedsBackup(backups []backup.Backup, gaps []backup.Gap) string {
 	if len(backups) == 0 {
-		return "first"
+		return causeFirst
 	}
 	newest := backups[len(backups)-1]
 	for i := len(gaps) - 1; i >= 0; i-- {
 		if to := gaps[i].To; to.Timeline > newest.Start.Timeline || to.Timeline == newest.Start.Timeline && to.LSN > newest.Start.LSN {
-			return "gap " + gaps[i].From.String()
+			return causeGap + gaps[i].From.String()
 		}
 	}
 	return ""

@@ -61,7 +61,9 @@ type watch struct {
 	drops    int             // counts slots given up, to tell what was seen before from what was seen after
 	since    time.Time       // the start, from which quiet is counted
 	arrived  chan struct{}   // closed when the first log arrives
-	raised   map[string]bool // alarms that this watch raises and clears
+	raised   map[string]bool // by code: an alarm may be up; absent when not known yet
+	raises   int             // counts raised alarms
+	raising  sync.Mutex      // held while an alarm is raised
 	repo     status.Facts    // what the repository said last
 	repoRead bool
 }
@@ -198,7 +200,7 @@ func (w *watch) keepMark(ctx context.Context) {
 		w.mu.Unlock()
 	}
 	if w.streaming() {
-		w.clear(ctx, status.AlarmLogStopped)
+		w.clear(ctx, status.AlarmLogStopped, "*")
 	}
 }
 
@@ -216,7 +218,7 @@ func (w *watch) gap(ctx context.Context, g backup.Gap) {
 		Code: status.AlarmGap, Key: key, Detail: fmt.Sprintf("log from %s to %s is lost for good: %s", g.From, g.To, g.Reason),
 		Next: "a new base backup is taken by itself; moments in the gap cannot be restored",
 	})
-	w.enqueue(ctx, w.Target, JobBackup, "gap "+key)
+	w.enqueue(ctx, w.Target, JobBackup, causeGap+key)
 }
 
 // beatOnce writes a beat; it has its own time limit, so that a server that
@@ -241,7 +243,7 @@ func (w *watch) beatOnce(ctx context.Context) {
 		if err := w.mem.PutBeat(ctx, w.Target, b); err != nil {
 			w.complain(ctx, "record the heartbeat", err)
 		}
-		w.clear(ctx, status.AlarmHeartbeat)
+		w.clear(ctx, status.AlarmHeartbeat, "*")
 	case !last.IsZero() && time.Since(last) > beatAlarm:
 		w.raise(ctx, status.Alarm{
 			Code: status.AlarmHeartbeat, Detail: "the heartbeat cannot be written: " + err.Error(),
@@ -336,6 +338,9 @@ func (w *watch) dropSlot(ctx context.Context) bool {
 // needOnce asks the repository whether a base backup is due. It finds what a
 // kill between a gap and its backup left behind.
 func (w *watch) needOnce(ctx context.Context) {
+	w.mu.Lock()
+	raises := w.raises
+	w.mu.Unlock()
 	reason, err := w.NeedsBackup(ctx)
 	if err != nil {
 		w.complain(ctx, "ask whether a base backup is due", err)
@@ -343,50 +348,17 @@ func (w *watch) needOnce(ctx context.Context) {
 	}
 	if reason != "" {
 		w.enqueue(ctx, w.Target, JobBackup, reason)
-	}
-}
-
-func (w *watch) raise(ctx context.Context, a status.Alarm) {
-	a.Raised = time.Now()
-	fresh, err := w.mem.Raise(context.WithoutCancel(ctx), w.Target, a)
-	if err != nil {
-		w.complain(ctx, "raise an alarm", err)
 		return
 	}
+	w.raising.Lock()
+	defer w.raising.Unlock()
 	w.mu.Lock()
-	w.raised[a.Code] = true
+	same := raises == w.raises
 	w.mu.Unlock()
-	if fresh {
-		w.log.Error("alarm", "code", a.Code, "detail", a.Detail, "next", a.Next)
-		w.record(ctx, "target/"+string(w.Target), "alarm.raised", a)
+	if !same {
+		return // what was just raised may be newer than the answer
 	}
-}
-
-// clear clears an alarm. The store is asked only when it may be up: once after
-// the start, since a server before may have raised it, and after each raise.
-func (w *watch) clear(ctx context.Context, code string) {
-	w.mu.Lock()
-	up, known := w.raised[code]
-	w.mu.Unlock()
-	if known && !up {
-		return
-	}
-	n, err := w.mem.Clear(context.WithoutCancel(ctx), w.Target, code, "*", time.Now())
-	if err != nil {
-		w.complain(ctx, "clear an alarm", err)
-		return
-	}
-	w.mu.Lock()
-	w.raised[code] = false
-	w.mu.Unlock()
-	if n > 0 {
-		w.log.Info("alarm cleared", "code", code)
-		w.record(ctx, "target/"+string(w.Target), "alarm.cleared", map[string]string{"code": code})
-	}
-}
-
-func (w *watch) complain(ctx context.Context, what string, err error) {
-	if ctx.Err() == nil {
-		w.log.ErrorContext(ctx, what, "error", err)
-	}
+	// Whoever took it, there is a base backup after all that was lost.
+	w.clear(ctx, status.AlarmGap, "*")
+	w.clear(ctx, status.AlarmSlotGone, "*")
 }

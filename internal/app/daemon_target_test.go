@@ -104,6 +104,7 @@ type fakeTarget struct {
 	receiving bool
 	beat      int64
 	gap       chan backup.Gap
+	needs     string // why a base backup is due
 }
 
 func (f *fakeTarget) set(change func(*fakeTarget)) {
@@ -133,6 +134,7 @@ func (f *fakeTarget) care() Care {
 				case <-ctx.Done():
 					return nil
 				case g := <-f.gap:
+					f.set(func(f *fakeTarget) { f.needs = causeGap + g.From.String() }) // it is in the repository first
 					e.Gap(g)
 				case <-time.After(100 * time.Millisecond):
 				}
@@ -153,6 +155,7 @@ func (f *fakeTarget) care() Care {
 				return errors.New("the slot is active")
 			}
 			f.gaveUp++
+			f.needs = "gap 1:0/1"
 			f.slot.Retained = 0
 			return nil
 		},
@@ -169,8 +172,12 @@ func (f *fakeTarget) care() Care {
 			f.beat++
 			return target.Beat{Seq: f.beat, At: time.Now()}, nil
 		},
-		Backup:      func(context.Context) (backup.Backup, error) { return backup.Backup{}, nil },
-		NeedsBackup: func(context.Context) (string, error) { return "", nil },
+		Backup: func(context.Context) (backup.Backup, error) { return backup.Backup{}, nil },
+		NeedsBackup: func(context.Context) (string, error) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			return f.needs, nil
+		},
 	}
 }
 
@@ -305,8 +312,13 @@ func TestGapTakesABackup(t *testing.T) {
 	inBubble(t, f, nil, func(_ *watch, n *notes) {
 		f.gap <- backup.Gap{From: target.Position{Timeline: 1, LSN: 5}, To: target.Position{Timeline: 1, LSN: 9}, Reason: "removed"}
 		time.Sleep(time.Second)
-		if got := n.requests(); !slices.Equal(got, []string{"backup: gap 1:0/5"}) || !n.up(status.AlarmGap) || !n.happened("log.gap") {
+		if got := n.requests(); len(got) == 0 || got[0] != "backup: gap 1:0/5" || !n.up(status.AlarmGap) || !n.happened("log.gap") {
 			t.Errorf("%v", got)
+		}
+		f.set(func(f *fakeTarget) { f.needs = "" }) // someone took one
+		time.Sleep(6 * time.Minute)
+		if n.up(status.AlarmGap) {
+			t.Error("the alarm is still up after a backup made up for the gap")
 		}
 	})
 }

@@ -90,10 +90,10 @@ func TestFailuresAreRetriedAndThenGivenUp(t *testing.T) {
 	s := start(t, queue(t, filepath.Join(t.TempDir(), "q.db")),
 		Options{MaxAttempts: 3, Backoff: func(int) time.Duration { return time.Millisecond }, OnOutcome: func(o Outcome) { outcomes <- o }},
 		Job{Kind: "drill", Subject: "shop", Lane: "shop-drill", Run: func(_ context.Context, r Run) error {
-			switch {
-			case r.Reason == "panic":
+			switch r.Reason {
+			case "panic":
 				panic("oh")
-			case r.Reason == "final":
+			case "final":
 				return Final(errors.New("cannot help"))
 			}
 			return fmt.Errorf("attempt %d", r.Attempt)

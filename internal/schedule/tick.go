@@ -58,16 +58,14 @@ func (s *Scheduler) slot(ctx context.Context, j Job, now time.Time) (time.Time, 
 		return time.Time{}, fmt.Errorf("read the schedule: %w", err)
 	}
 	defer func() { _ = tx.Rollback() }() // a no-op after Commit
-	last := now
 	var micro int64
 	switch err := tx.QueryRowContext(ctx, `SELECT slot FROM refloat_slot WHERE job = ?`, key).Scan(&micro); {
-	case err == nil:
-		last = time.UnixMicro(micro)
-	case !errors.Is(err, sql.ErrNoRows):
-		return time.Time{}, fmt.Errorf("read the schedule: %w", err)
-	default:
+	case errors.Is(err, sql.ErrNoRows):
 		return j.When.Next(now), s.setSlot(ctx, tx, key, now)
+	case err != nil:
+		return time.Time{}, fmt.Errorf("read the schedule: %w", err)
 	}
+	last := time.UnixMicro(micro)
 	d := DueAt(j.When, last, now)
 	if d.Slot.IsZero() {
 		if last.After(now.Add(clockSlack)) {

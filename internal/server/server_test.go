@@ -8,10 +8,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/refloat-db/refloat/internal/proof"
 	"github.com/refloat-db/refloat/internal/secret"
@@ -200,5 +204,37 @@ func TestGatheringIsShared(t *testing.T) {
 	}
 	if n.Load() > 2 {
 		t.Errorf("gathered %d times", n.Load())
+	}
+}
+
+// docs/server.md names every metric, and none that does not exist.
+func TestMetricsAreDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/server.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := strings.NewReplacer("`_size_bytes`", "`refloat_backup_size_bytes`", "`_stored_bytes`", "`refloat_backup_stored_bytes`",
+		"`_duration_seconds`", "`refloat_backup_duration_seconds`", "`_findings`", "`refloat_backup_findings`").Replace(string(doc))
+	named := map[string]bool{}
+	for _, m := range regexp.MustCompile("`(refloat_[a-z_]+)").FindAllStringSubmatch(full, -1) {
+		named[m[1]] = true
+	}
+	s := listen(t, Options{})
+	descs := make(chan *prometheus.Desc, 100)
+	(&collector{s: s, all: descriptions()}).Describe(descs)
+	close(descs)
+	exists := map[string]bool{"refloat_build_info": true}
+	for d := range descs {
+		exists[regexp.MustCompile(`fqName: "([a-z_]+)"`).FindStringSubmatch(d.String())[1]] = true
+	}
+	for name := range exists {
+		if !named[name] {
+			t.Errorf("%s is not in docs/server.md", name)
+		}
+	}
+	for name := range named {
+		if !exists[name] {
+			t.Errorf("docs/server.md names %s", name)
+		}
 	}
 }

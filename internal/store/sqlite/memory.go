@@ -115,7 +115,7 @@ func (s *Store) Measurements(ctx context.Context, id target.ID, operation string
 	if err != nil {
 		return nil, fmt.Errorf("read measurements of %s: %w", id, err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // rows.Err tells
 	var out []status.Measurement
 	for rows.Next() {
 		m := status.Measurement{Operation: operation}
@@ -191,7 +191,7 @@ func (s *Store) Alarms(ctx context.Context, id target.ID) ([]status.Alarm, error
 	if err != nil {
 		return nil, fmt.Errorf("read alarms of %s: %w", id, err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // rows.Err tells
 	var out []status.Alarm
 	for rows.Next() {
 		var a status.Alarm
