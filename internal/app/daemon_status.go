@@ -78,6 +78,14 @@ func ofBackup(b backup.Backup) *status.Backup {
 	return &status.Backup{ID: b.ID, Kind: string(b.Kind), EndedAt: b.EndedAt, Took: b.Took, Bytes: b.Bytes, Stored: b.Stored, Findings: len(b.Findings)}
 }
 
+// TargetStatus is how a target stands as seen without asking a server: from the
+// repository, and from the state directory of a server on this machine.
+func TargetStatus(ctx context.Context, src Sources, id target.ID, objectives proof.Objectives, stateDir string, now time.Time) status.Report {
+	f := src.Gather(ctx, id, objectives)
+	Remembered(ctx, &f, stateDir)
+	return status.Evaluate(f, now)
+}
+
 // Remembered adds what a server's state on this machine knows: alarms, the
 // slot, the heartbeat, and whether a server runs. It opens the state for
 // reading only; there being none is no error, it is a fact.

@@ -157,6 +157,16 @@ func TestDaemonTakesCare(t *testing.T) {
 	if facts.Server.Running || facts.Server.SeenAt.IsZero() || facts.Slot == nil || facts.Heartbeat == nil || len(facts.Unread) != 0 {
 		t.Errorf("what the state remembers: %+v", facts)
 	}
+	if r := TargetStatus(context.Background(), c.Facts, "shop", proof.Objectives{}, dir, time.Now()); r.Answer != status.Proven || r.Server.Running || r.Class != status.Bad {
+		t.Errorf("status without a server: %+v", r)
+	}
+	empty := t.TempDir()
+	if r := TargetStatus(context.Background(), c.Facts, "shop", proof.Objectives{}, empty, time.Now()); r.Answer != status.Proven || len(r.Unread) != 0 || !r.Server.SeenAt.IsZero() {
+		t.Errorf("status where no server ever ran: %+v", r)
+	}
+	if left, err := os.ReadDir(empty); err != nil || len(left) != 0 {
+		t.Errorf("looking left %v behind (%v)", left, err)
+	}
 	// And again from what was left.
 	if err := d.Start(context.Background()); err != nil {
 		t.Fatal(err)
