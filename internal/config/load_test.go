@@ -1,0 +1,58 @@
+package config
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+const good = `version: 1
+repository:
+  url: file:///srv/refloat
+  passphrase_env: PASS
+targets:
+  main:
+    dsn: postgres://refloat@db/postgres
+    objectives: {data_loss: 10s, proof_age: 7d}
+    backup: {schedule: daily 02:00}
+    log: {enabled: true, max_retained: 10GiB}
+`
+
+func env(k string) (string, bool) { return "s3cret-words", k == "PASS" }
+
+func TestParse(t *testing.T) {
+	c, err := Parse("refloat.yaml", []byte(good), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := c.Targets["main"]
+	if m.Objectives.ProofAge != Duration(7*24*time.Hour) || m.Objectives.Resolution != Duration(4*time.Hour) ||
+		m.Backup.Schedule != "00 02 * * *" || m.Log.MaxRetained != 10<<30 || c.Repository.Passphrase.Reveal() != "s3cret-words" {
+		t.Errorf("read %+v", c)
+	}
+}
+
+func TestMistakesNameTheirPlace(t *testing.T) {
+	for _, x := range []struct{ name, old, new, want string }{
+		{"unknown key", "max_retained:", "max_retaned:", `refloat.yaml:10:26: unknown key "max_retaned"; did you mean "max_retained"?`},
+		{"unit", "10s", "10", `refloat.yaml:8:29: "10" is not a duration`},
+		{"size", "10GiB", "10GB", `refloat.yaml:10:40: "10GB" is not a size`},
+		{"schedule", "daily 02:00", "dayly", `refloat.yaml:9:24: "dayly" is not a schedule`},
+		{"environment", "PASS", "NONE", "refloat.yaml:4:19: the environment variable NONE is not set"},
+		{"secret file", "passphrase_env: PASS", "passphrase_file: /nowhere/x", "refloat.yaml:4:20: secret file"},
+		{"password", "refloat@db", "refloat:hunter2@db", "refloat.yaml:7:10: the dsn holds a password"},
+		{"version", "version: 1", "version: 2", "refloat.yaml:1:10: version must be 1"},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			_, err := Parse("refloat.yaml", []byte(strings.Replace(good, x.old, x.new, 1)), env)
+			if err == nil || !strings.HasPrefix(err.Error(), x.want) || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("got %v\nwant %s", err, x.want)
+			}
+		})
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(good))
+	f.Fuzz(func(t *testing.T, b []byte) { _, _ = Parse("refloat.yaml", b, env) })
+}

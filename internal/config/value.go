@@ -1,0 +1,91 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/robfig/cron/v3"
+)
+
+// Duration is written as a whole number with a unit: 10s, 1m, 4h, 7d.
+type Duration time.Duration
+
+// Size is a number of bytes, written with a unit: 512MiB, 10GiB.
+type Size int64
+
+// Schedule is a cron expression; "daily 02:00" and "every 6h" are turned into one.
+type Schedule string
+
+var (
+	durationPattern = regexp.MustCompile(`^([0-9]+)(ms|s|m|h|d)$`)
+	sizePattern     = regexp.MustCompile(`^([0-9]+)(KiB|MiB|GiB|TiB)$`)
+	dailyPattern    = regexp.MustCompile(`^daily ([01][0-9]|2[0-3]):([0-5][0-9])$`)
+)
+
+// ParseDuration reads 10s, 1m, 4h, 7d.
+func ParseDuration(s string) (Duration, error) {
+	m := durationPattern.FindStringSubmatch(s)
+	unit := map[string]time.Duration{"ms": time.Millisecond, "s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour}
+	if m != nil {
+		n, err := strconv.ParseInt(m[1], 10, 64)
+		if err == nil && n <= math.MaxInt64/int64(unit[m[2]]) {
+			return Duration(n * int64(unit[m[2]])), nil
+		}
+	}
+	return 0, fmt.Errorf("%q is not a duration: write a whole number and a unit, like 10s, 1m, 4h or 7d", s)
+}
+
+// ParseSize reads 512MiB, 10GiB.
+func ParseSize(s string) (Size, error) {
+	m := sizePattern.FindStringSubmatch(s)
+	shift := map[string]uint{"KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
+	if m != nil {
+		n, err := strconv.ParseInt(m[1], 10, 64)
+		if err == nil && n <= math.MaxInt64>>shift[m[2]] {
+			return Size(n << shift[m[2]]), nil
+		}
+	}
+	return 0, fmt.Errorf("%q is not a size: write a whole number and a unit, like 512MiB or 10GiB", s)
+}
+
+// ParseSchedule reads a cron expression of five fields, "daily 02:00" or "every 6h".
+func ParseSchedule(s string) (Schedule, error) {
+	expression := s
+	if m := dailyPattern.FindStringSubmatch(s); m != nil {
+		expression = m[2] + " " + m[1] + " * * *"
+	} else if every, ok := strings.CutPrefix(s, "every "); ok {
+		d, err := ParseDuration(every)
+		if err != nil || d < Duration(time.Minute) {
+			return "", fmt.Errorf("%q is not a schedule: want every and at least 1m, like every 6h", s)
+		}
+		expression = "@every " + time.Duration(d).String()
+	}
+	if _, err := cron.ParseStandard(expression); err != nil {
+		return "", fmt.Errorf("%q is not a schedule: write daily 02:00, every 6h or five cron fields like 15 2 * * *", s)
+	}
+	return Schedule(expression), nil
+}
+
+// UnmarshalYAML reads the value where it stands.
+func (d *Duration) UnmarshalYAML(n ast.Node) error { return scalar(n, d, ParseDuration) }
+
+// UnmarshalYAML reads the value where it stands.
+func (v *Size) UnmarshalYAML(n ast.Node) error { return scalar(n, v, ParseSize) }
+
+// UnmarshalYAML reads the value where it stands.
+func (v *Schedule) UnmarshalYAML(n ast.Node) error { return scalar(n, v, ParseSchedule) }
+
+func scalar[T any](n ast.Node, into *T, parse func(string) (T, error)) error {
+	t := n.GetToken()
+	v, err := parse(t.Value)
+	if err != nil {
+		return &Error{Line: t.Position.Line, Column: t.Position.Column, Message: err.Error()}
+	}
+	*into = v
+	return nil
+}
