@@ -1,6 +1,7 @@
 package config
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -55,4 +56,19 @@ func TestMistakesNameTheirPlace(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(good))
 	f.Fuzz(func(t *testing.T, b []byte) { _, _ = Parse("refloat.yaml", b, env) })
+}
+
+func TestDocumentedExampleIsUnderstood(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(doc), "```yaml\n")
+	text, _, _ := strings.Cut(rest, "```")
+	_, err = Parse("refloat.yaml", []byte(text), env)
+	for line := range strings.Lines(err.Error()) {
+		if !strings.Contains(line, "secret file: stat /etc/refloat/") {
+			t.Error(line)
+		}
+	}
 }
