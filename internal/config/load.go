@@ -66,6 +66,9 @@ func Parse(file string, text []byte, env func(string) (string, bool)) (Config, e
 	if err != nil {
 		return Config{}, located(file, err)
 	}
+	if len(tree.Docs) > 1 {
+		return Config{}, &Error{File: file, Line: 1, Column: 1, Message: "more than one YAML document: remove what follows the second ---"}
+	}
 	l := loader{file: file, tree: tree, env: env}
 	l.repository(&c)
 	if c.Version != 1 {
@@ -102,7 +105,9 @@ func located(file string, err error) error {
 	p, message := y.GetToken().Position, y.GetMessage()
 	if m := unknownField.FindStringSubmatch(message); m != nil {
 		message = fmt.Sprintf("unknown key %q", m[1])
-		if near := nearest(m[1], keys(reflect.TypeFor[Config]())); near != "" {
+		if near := nearest(m[1], keys(reflect.TypeFor[Config]())); near == m[1] {
+			message += " here; it belongs elsewhere in the file"
+		} else if near != "" {
 			message += fmt.Sprintf("; did you mean %q?", near)
 		}
 	}

@@ -42,6 +42,8 @@ func TestMistakesNameTheirPlace(t *testing.T) {
 		{"environment", "PASS", "NONE", "refloat.yaml:4:19: the environment variable NONE is not set"},
 		{"secret file", "passphrase_env: PASS", "passphrase_file: /nowhere/x", "refloat.yaml:4:20: secret file"},
 		{"password", "refloat@db", "refloat:hunter2@db", "refloat.yaml:7:10: the dsn holds a password"},
+		{"wrong place", "version: 1", "version: 1\ndsn: x", `refloat.yaml:2:1: unknown key "dsn" here`},
+		{"second document", "10GiB}", "10GiB}\n---\na: 1", "refloat.yaml:1:1: more than one"},
 		{"version", "version: 1", "version: 2", "refloat.yaml:1:10: version must be 1"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
@@ -66,6 +68,9 @@ func TestDocumentedExampleIsUnderstood(t *testing.T) {
 	_, rest, _ := strings.Cut(string(doc), "```yaml\n")
 	text, _, _ := strings.Cut(rest, "```")
 	_, err = Parse("refloat.yaml", []byte(text), env)
+	if err == nil {
+		return // its secret files exist on this machine
+	}
 	for line := range strings.Lines(err.Error()) {
 		if !strings.Contains(line, "secret file: stat /etc/refloat/") {
 			t.Error(line)
