@@ -70,14 +70,18 @@ func diffDatabase(out []string, p, c DatabaseSchema) []string {
 }
 
 func diffList(out []string, what string, production, copied []string) []string {
-	for _, p := range production {
-		if !slices.Contains(copied, p) {
-			out = append(out, fmt.Sprintf("%s: %s is missing in the copy", what, p))
-		}
+	out = onlyIn(out, what, production, copied, "is missing in the copy")
+	return onlyIn(out, what, copied, production, "is only in the copy")
+}
+
+func onlyIn(out []string, what string, here, there []string, how string) []string {
+	known := make(map[string]bool, len(there))
+	for _, s := range there {
+		known[s] = true
 	}
-	for _, c := range copied {
-		if !slices.Contains(production, c) {
-			out = append(out, fmt.Sprintf("%s: %s is only in the copy", what, c))
+	for _, s := range here {
+		if !known[s] {
+			out = append(out, fmt.Sprintf("%s: %s %s", what, s, how))
 		}
 	}
 	return out
