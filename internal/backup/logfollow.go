@@ -105,13 +105,4 @@ func (c *serverClock) forget(p target.LSN) {
 	}
 }
 
-// latest is the newest moment seen.
-func (c *serverClock) latest() (target.LSN, time.Time) {
-	if len(c.seen) == 0 {
-		return 0, time.Time{}
-	}
-	m := c.seen[len(c.seen)-1]
-	return m.end, m.at
-}
-
 func (c *serverClock) reset() { c.seen = nil }

@@ -162,7 +162,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 		began := r.o.Now()
 		err := r.once(ctx)
 		if ctx.Err() != nil {
-			return nil
+			break
 		}
 		if fatal(err) {
 			r.alarm("receiver", err.Error())
@@ -174,9 +174,10 @@ func (r *Receiver) Run(ctx context.Context) error {
 			wait = 250 * time.Millisecond
 		}
 		if !pause(ctx, wait) {
-			return nil
+			break
 		}
 	}
+	return nil
 }
 
 func fatal(err error) bool {

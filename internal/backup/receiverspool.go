@@ -170,8 +170,9 @@ func (r *Receiver) reload(ctx context.Context, seg target.Segment, at target.Pos
 	if err != nil {
 		return nil, r.log.broken(name, err)
 	}
-	if int64(len(content)) > seg.Size || checkHeader(content, seg, r.sys) != nil {
-		return nil, nil
+	if err := checkHeader(content, seg, r.sys); err != nil || int64(len(content)) > seg.Size {
+		r.o.Logger.Warn("the stored beginning of a segment is not what its name says; it is streamed again", "segment", seg.Name(), "error", err)
+		return nil, nil //nolint:nilerr // nothing can be reused, and nothing need be
 	}
 	cur, err := r.spool.create(seg)
 	if err == nil {

@@ -118,7 +118,7 @@ func (s *spool) valid(f spooled, sys target.SystemID) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("open spooled segment: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	return validLength(file, f.seg, sys)
 }
 

@@ -3,6 +3,7 @@ package target
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -46,3 +47,13 @@ func VerifyBeats(id ID, beats []Beat) error {
 	}
 	return nil
 }
+
+// Errors of writing a heartbeat that callers tell apart.
+var (
+	// ErrReadOnly means that the server takes no writes: a standby, or
+	// default_transaction_read_only.
+	ErrReadOnly = errors.New("the server is read-only")
+	// ErrNoHeartbeat means that the heartbeat's table is not there, or not ours
+	// to write; `refloat init --grants` prints what makes it.
+	ErrNoHeartbeat = errors.New("the heartbeat's table is missing or the role may not write it")
+)

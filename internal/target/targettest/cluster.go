@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -249,7 +250,22 @@ func (c *Cluster) end(sig syscall.Signal) {
 		killAll()
 		<-c.proc.done
 	}
+	// A killed child may hold the shared memory for a moment more, and a new
+	// server would refuse to start.
+	for deadline := time.Now().Add(10 * time.Second); slices.ContainsFunc(all, alive) && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
 	c.proc = nil
+}
+
+// alive reports whether a process is there and is more than a zombie.
+func alive(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	state := strings.TrimSpace(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+	return !strings.HasPrefix(state, "Z")
 }
 
 // children lists the processes whose parent is pid.
