@@ -6,7 +6,6 @@ package backup
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"time"
 
@@ -87,54 +86,6 @@ type Catalogue struct {
 	Repo *repository.Repository
 }
 
-// Targets lists every target with a backup or a log in the repository.
-func (c *Catalogue) Targets(ctx context.Context) ([]target.ID, error) { return nil, errSkeleton }
-
-// List returns a target's backups, oldest first.
-func (c *Catalogue) List(ctx context.Context, id target.ID) ([]Backup, error) {
-	return nil, errSkeleton
-}
-
-// Get finds one backup by its ID.
-func (c *Catalogue) Get(ctx context.Context, id target.ID, backupID string) (Backup, error) {
-	return Backup{}, errSkeleton
-}
-
-// Image is a backup as a user sees it: every file whole, whatever chain of
-// deltas holds its pages. Safe for concurrent use.
-type Image struct{ image }
-
-// ImageFile is one entry of an Image.
-type ImageFile struct {
-	repository.Node
-	CRC32C *uint32 // of the whole file, where the server's manifest gives it
-}
-
-// Open reads the trees of the backup and of those that it builds on.
-func (c *Catalogue) Open(ctx context.Context, b Backup) (*Image, error) { return nil, errSkeleton }
-
-// Files lists directories and files of the cluster in path order, without
-// Refloat's own records.
-func (i *Image) Files() []ImageFile { return nil }
-
-// OpenFile returns a reader of one file's merged content. Pages are checked
-// against the page hashes recorded at backup time; ErrBroken, with file and
-// block, when they differ.
-func (i *Image) OpenFile(ctx context.Context, path string) (FileReader, error) {
-	return nil, errSkeleton
-}
-
-// PageHashes returns the recorded hash of each page of a relation file (16
-// bytes each, XXH3-128), for restores that rewrite only pages that differ.
-func (i *Image) PageHashes(ctx context.Context, path string) ([]byte, error) { return nil, errSkeleton }
-
-// FileReader reads a file at any offset; not for concurrent use, open several.
-type FileReader interface {
-	io.Reader
-	io.ReaderAt
-	io.Closer
-}
-
 // Progress is told as a long operation goes on.
 type Progress struct {
 	Phase string // checkpoint, copy, log, commit
@@ -149,18 +100,9 @@ type TakeOptions struct {
 	ReadFiles bool
 	Workers   int
 	Full      bool // do not build on an earlier backup
-	MaxChain  int  // deltas in a row before the next full; default 5
+	MaxChain  int  // deltas in a row before the next full; 0 for 5
 	FastStart bool
+	SpillDir  string // for changed pages of one file that do not fit in memory; default the system's folder for temporary files
 	Progress  func(Progress)
 	Logger    *slog.Logger
 }
-
-// Take takes a base backup. On any error nothing of it is visible. Page
-// findings do not fail it; they are in the entry.
-func (c *Catalogue) Take(ctx context.Context, src Source, o TakeOptions) (Backup, error) {
-	return Backup{}, errSkeleton
-}
-
-var errSkeleton = errors.New("not built yet")
-
-type image struct{}

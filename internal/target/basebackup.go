@@ -110,3 +110,7 @@ type LogEnd struct {
 
 // ErrLogRemoved means that the server no longer has the log asked for.
 var ErrLogRemoved = errors.New("the server no longer has this part of the log")
+
+// ErrNoIncremental means that the server cannot say which blocks changed since
+// the backup to build on: it lacks the summaries, or does not know the backup.
+var ErrNoIncremental = errors.New("the server cannot make an incremental backup")

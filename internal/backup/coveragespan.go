@@ -1,0 +1,188 @@
+package backup
+
+import (
+	"slices"
+
+	"github.com/refloat-db/refloat/internal/target"
+)
+
+// spans joins what was reached on each timeline into spans, and notes the
+// holes between them.
+func (m *logMap) spans() []Span {
+	var lines []target.Timeline
+	for tl := range m.reached {
+		m.reached[tl] = merged(m.reached[tl])
+		lines = append(lines, tl)
+	}
+	slices.Sort(lines)
+	m.findHoles(lines)
+	continued := map[SpanPart]bool{} // beginnings that another span runs into
+	out := []Span{}
+	for _, tl := range lines {
+		for _, i := range m.reached[tl] {
+			if continued[SpanPart{Timeline: tl, From: i.from}] {
+				out = m.addTails(out, tl, i)
+				continue
+			}
+			s := m.join(tl, i, continued)
+			out = append(out, s)
+			out = m.addTails(out, tl, i)
+		}
+	}
+	for i := range out {
+		out[i].Abandoned = m.abandoned(out[i])
+	}
+	slices.SortStableFunc(out, func(a, b Span) int { return comparePositions(a.From, b.From) })
+	return out
+}
+
+// join makes the span that begins with an interval and runs on along the
+// newest timelines.
+func (m *logMap) join(tl target.Timeline, i interval, continued map[SpanPart]bool) Span {
+	s := Span{From: target.Position{Timeline: tl, LSN: i.from}, FromTime: i.fromTime, Backups: slices.Clone(i.backups)}
+	for {
+		f, next, ok := m.next(tl, i)
+		if !ok {
+			break
+		}
+		s.Parts = append(s.Parts, SpanPart{tl, i.from, f.at, i.fromTime, next.fromTime})
+		continued[SpanPart{Timeline: f.child, From: f.at}] = true
+		for _, id := range next.backups {
+			if !slices.Contains(s.Backups, id) {
+				s.Backups = append(s.Backups, id)
+			}
+		}
+		tl, i = f.child, next
+	}
+	s.Parts = append(s.Parts, SpanPart{tl, i.from, i.to, i.fromTime, i.toTime})
+	s.To, s.ToTime = target.Position{Timeline: tl, LSN: i.to}, i.toTime
+	return s
+}
+
+// next is the fork by which an interval goes on: of those that were reached,
+// the one that leads to the newest timeline.
+func (m *logMap) next(tl target.Timeline, i interval) (fork, interval, bool) {
+	var best fork
+	var on interval
+	found := false
+	for _, f := range m.forks[tl] {
+		if f.at < i.from || f.at > i.to {
+			continue
+		}
+		for _, c := range m.reached[f.child] {
+			if c.from == f.at && (!found || m.leadsTo(f.child) > m.leadsTo(best.child)) {
+				best, on, found = f, c, true
+			}
+		}
+	}
+	return best, on, found
+}
+
+// leadsTo is the newest timeline that descends from tl.
+func (m *logMap) leadsTo(tl target.Timeline) target.Timeline {
+	best := tl
+	for _, f := range m.forks[tl] {
+		best = max(best, m.leadsTo(f.child))
+	}
+	return best
+}
+
+// addTails adds the stretch that an interval has past the fork at which the
+// cluster left it.
+func (m *logMap) addTails(out []Span, tl target.Timeline, i interval) []Span {
+	f, _, ok := m.next(tl, i)
+	if !ok || i.to <= f.at {
+		return out
+	}
+	at := i.toTime
+	if s, ok := m.segments[tl][uint64(f.at)/uint64(m.size)]; ok && !s.To.IsZero() && s.To.Before(at) {
+		at = s.To
+	}
+	return append(out, Span{
+		From: target.Position{Timeline: tl, LSN: f.at}, To: target.Position{Timeline: tl, LSN: i.to},
+		FromTime: at, ToTime: i.toTime, Backups: slices.Clone(i.backups),
+		Parts: []SpanPart{{tl, f.at, i.to, at, i.toTime}},
+	})
+}
+
+// abandoned reports whether a span ends off the line that leads to the newest
+// timeline.
+func (m *logMap) abandoned(s Span) bool {
+	last := s.Parts[len(s.Parts)-1]
+	if last.Timeline == m.newest {
+		return false
+	}
+	left, onLine := m.left[last.Timeline]
+	return len(m.left) > 0 && (!onLine || last.To > left)
+}
+
+// findHoles notes where the log was lost: past the end of each stretch, when
+// there is more of its timeline.
+func (m *logMap) findHoles(lines []target.Timeline) {
+	for _, tl := range lines {
+		all := m.reached[tl]
+		for k, i := range all {
+			end := m.known(tl)
+			if k+1 < len(all) {
+				end = all[k+1].from
+			}
+			if end > i.to {
+				m.hole(tl, i.to, end)
+			}
+		}
+	}
+	for _, g := range m.recorded {
+		if m.matters(g) && !slices.ContainsFunc(m.holes, func(h CoverageGap) bool { return overlaps(h, g) }) {
+			m.gap(CoverageGap{From: g.From, To: g.To, At: g.At, Reason: g.Reason})
+		}
+	}
+}
+
+// known is how far a timeline's log is known to have gone.
+func (m *logMap) known(tl target.Timeline) target.LSN {
+	end := m.promised(tl)
+	for n, s := range m.segments[tl] {
+		if s.Partial {
+			end = max(end, s.End)
+		} else {
+			end = max(end, target.LSN((n+1)*uint64(m.size)))
+		}
+	}
+	if left, ok := m.left[tl]; ok && m.position.Position.Timeline != tl {
+		end = max(end, left)
+	}
+	return end
+}
+
+func (m *logMap) hole(tl target.Timeline, from, to target.LSN) {
+	h := CoverageGap{
+		From: target.Position{Timeline: tl, LSN: from}, To: target.Position{Timeline: tl, LSN: to},
+		Reason: m.describeMissing(tl, from),
+	}
+	for _, g := range m.recorded {
+		if overlaps(h, g) {
+			h.Reason, h.At = g.Reason, g.At
+		}
+	}
+	m.gap(h)
+}
+
+func (m *logMap) gap(g CoverageGap) { m.holes = append(m.holes, g) }
+
+// overlaps reports whether a recorded gap explains a hole. A gap may end on a
+// later timeline than it began.
+func overlaps(h CoverageGap, g Gap) bool {
+	return comparePositions(g.From, h.To) < 0 && comparePositions(h.From, g.To) < 0
+}
+
+// matters reports whether a recorded gap lies after something restorable.
+func (m *logMap) matters(g Gap) bool {
+	for tl, all := range m.reached {
+		for _, i := range all {
+			if comparePositions(target.Position{Timeline: tl, LSN: i.from}, g.To) < 0 {
+				return true
+			}
+		}
+	}
+	return len(m.reached) == 0
+}
