@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/refloat-db/refloat/internal/repository"
-	"github.com/refloat-db/refloat/internal/secret"
 	"github.com/refloat-db/refloat/internal/target"
 	"github.com/refloat-db/refloat/internal/target/postgres"
 	"github.com/refloat-db/refloat/internal/target/targettest"
@@ -21,7 +20,7 @@ import (
 
 func source(t testing.TB, c *targettest.Cluster) *postgres.Cluster {
 	t.Helper()
-	s, err := postgres.New(secret.New(c.DSN("postgres")))
+	s, err := postgres.New(postgres.Options{DSN: c.DSN("postgres")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/refloat-db/refloat/internal/secret"
 	"github.com/refloat-db/refloat/internal/target"
 	"github.com/refloat-db/refloat/internal/target/postgres"
 	"github.com/refloat-db/refloat/internal/target/targettest"
@@ -44,7 +43,7 @@ func beReceiver(spec string) error {
 	if err := json.Unmarshal([]byte(spec), &c); err != nil {
 		return err
 	}
-	src, err := postgres.New(secret.New(c.DSN))
+	src, err := postgres.New(postgres.Options{DSN: c.DSN})
 	if err != nil {
 		return err
 	}

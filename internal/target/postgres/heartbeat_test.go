@@ -6,14 +6,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/refloat-db/refloat/internal/secret"
 	"github.com/refloat-db/refloat/internal/target"
 	"github.com/refloat-db/refloat/internal/target/targettest"
 )
 
 func cluster(t testing.TB, dsn string) *Cluster {
 	t.Helper()
-	c, err := New(secret.New(dsn))
+	c, err := New(Options{DSN: dsn})
 	if err != nil {
 		t.Fatal(err)
 	}
