@@ -20,6 +20,7 @@ type logMap struct {
 	newest   target.Timeline
 	recorded []Gap
 	reached  map[target.Timeline][]interval
+	ends     map[string]target.Position // of backups, by ID
 	holes    []CoverageGap
 }
 
@@ -41,7 +42,7 @@ func newLogMap(backups []Backup, segments []SegmentInfo, histories map[target.Ti
 		size: defaultSegmentSize, segments: map[target.Timeline]map[uint64]SegmentInfo{},
 		forks: map[target.Timeline][]fork{}, position: position, recorded: gaps,
 		left: map[target.Timeline]target.LSN{}, reached: map[target.Timeline][]interval{},
-		newest: position.Position.Timeline,
+		newest: position.Position.Timeline, ends: map[string]target.Position{},
 	}
 	switch {
 	case target.ValidSegmentSize(position.SegmentSize):
@@ -162,6 +163,7 @@ func (m *logMap) reach(tl target.Timeline, from target.LSN, at time.Time) (targe
 
 // addBackup adds what can be restored from a backup.
 func (m *logMap) addBackup(b Backup) {
+	m.ends[b.ID] = b.End
 	m.follow(b.ID, b.End.Timeline, b.End.LSN, b.EndedAt)
 }
 
@@ -169,25 +171,38 @@ func (m *logMap) addBackup(b Backup) {
 // timelines that branch off it.
 func (m *logMap) follow(id string, tl target.Timeline, from target.LSN, at time.Time) {
 	to, toTime := m.reach(tl, from, at)
-	here := len(m.reached[tl])
 	m.reached[tl] = append(m.reached[tl], interval{from, to, at, toTime, []string{id}})
 	for _, f := range m.forks[tl] {
-		if f.at < from {
-			continue
+		if f.at >= from {
+			m.branch(id, f, to, m.timeBefore(tl, f.at, at))
 		}
-		// The first segment of the new timeline begins with a copy of the old
-		// one's bytes, so the old one need only reach its start.
-		number := uint64(f.at) / uint64(m.size)
-		start := target.LSN(number * uint64(m.size))
-		first, ok := m.usable(f.child, number)
-		if !ok || first.End < f.at || to < max(start, from) {
-			continue
-		}
-		if to < f.at {
-			m.reached[tl][here].to = max(m.reached[tl][here].to, f.at)
-		}
-		m.follow(id, f.child, f.at, m.timeBefore(tl, f.at, at))
 	}
+}
+
+// branch follows a fork when the log reaches to on the timeline that was left,
+// and reports whether anything was reached. The first segment of the new
+// timeline begins with a copy of the old one's bytes, so the old one need only
+// reach its start; and the copy may be in the first segment of a timeline that
+// branched off further on in the same segment.
+func (m *logMap) branch(id string, f fork, to target.LSN, at time.Time) bool {
+	number := uint64(f.at) / uint64(m.size)
+	if to < target.LSN(number*uint64(m.size)) {
+		return false
+	}
+	if first, ok := m.usable(f.child, number); ok && first.End >= f.at {
+		m.follow(id, f.child, f.at, at)
+		return true
+	}
+	found := false
+	for _, g := range m.forks[f.child] {
+		if g.at >= f.at && uint64(g.at)/uint64(m.size) == number {
+			found = m.branch(id, g, to, at) || found
+		}
+	}
+	if found {
+		m.reached[f.child] = append(m.reached[f.child], interval{f.at, f.at, at, at, []string{id}})
+	}
+	return found
 }
 
 // timeBefore is a moment that is not after lsn was written.

@@ -39,24 +39,31 @@ func (m *logMap) spans() []Span {
 // join makes the span that begins with an interval and runs on along the
 // newest timelines.
 func (m *logMap) join(tl target.Timeline, i interval, continued map[SpanPart]bool) Span {
-	s := Span{From: target.Position{Timeline: tl, LSN: i.from}, FromTime: i.fromTime, Backups: slices.Clone(i.backups)}
+	s := Span{From: target.Position{Timeline: tl, LSN: i.from}, FromTime: i.fromTime}
 	for {
 		f, next, ok := m.next(tl, i)
 		if !ok {
 			break
 		}
 		s.Parts = append(s.Parts, SpanPart{tl, i.from, f.at, i.fromTime, next.fromTime})
+		m.addBackups(&s, i.backups, target.Position{Timeline: tl, LSN: f.at})
 		continued[SpanPart{Timeline: f.child, From: f.at}] = true
-		for _, id := range next.backups {
-			if !slices.Contains(s.Backups, id) {
-				s.Backups = append(s.Backups, id)
-			}
-		}
 		tl, i = f.child, next
 	}
 	s.Parts = append(s.Parts, SpanPart{tl, i.from, i.to, i.fromTime, i.toTime})
+	m.addBackups(&s, i.backups, target.Position{Timeline: tl, LSN: i.to})
 	s.To, s.ToTime = target.Position{Timeline: tl, LSN: i.to}, i.toTime
 	return s
+}
+
+// addBackups adds to a span those that begin before a part of it ends; later
+// ones were taken on the timeline after the span left it.
+func (m *logMap) addBackups(s *Span, ids []string, until target.Position) {
+	for _, id := range ids {
+		if comparePositions(m.ends[id], until) <= 0 && !slices.Contains(s.Backups, id) {
+			s.Backups = append(s.Backups, id)
+		}
+	}
 }
 
 // next is the fork by which an interval goes on: of those that were reached,
@@ -66,16 +73,24 @@ func (m *logMap) next(tl target.Timeline, i interval) (fork, interval, bool) {
 	var on interval
 	found := false
 	for _, f := range m.forks[tl] {
-		if f.at < i.from || f.at > i.to {
+		if f.at < i.from {
 			continue
 		}
 		for _, c := range m.reached[f.child] {
-			if c.from == f.at && (!found || m.leadsTo(f.child) > m.leadsTo(best.child)) {
+			if c.from == f.at && m.shares(i, c, f.at) && (!found || m.leadsTo(f.child) > m.leadsTo(best.child)) {
 				best, on, found = f, c, true
 			}
 		}
 	}
 	return best, on, found
+}
+
+// shares reports whether a backup of interval i was followed into c, which
+// branches off at lsn.
+func (m *logMap) shares(i, c interval, lsn target.LSN) bool {
+	return slices.ContainsFunc(i.backups, func(id string) bool {
+		return slices.Contains(c.backups, id) && (m.ends[id].LSN <= lsn)
+	})
 }
 
 // leadsTo is the newest timeline that descends from tl.
@@ -122,12 +137,15 @@ func (m *logMap) findHoles(lines []target.Timeline) {
 	for _, tl := range lines {
 		all := m.reached[tl]
 		for k, i := range all {
-			end := m.known(tl)
+			end, to := m.known(tl), i.to
 			if k+1 < len(all) {
 				end = all[k+1].from
 			}
-			if end > i.to {
-				m.hole(tl, i.to, end)
+			if f, _, ok := m.next(tl, i); ok {
+				to = max(to, f.at)
+			}
+			if end > to {
+				m.hole(tl, to, end)
 			}
 		}
 	}

@@ -3,7 +3,6 @@ package backup
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -253,12 +252,6 @@ func (t *pageTable) chunk(ctx context.Context, number int64) ([]byte, error) {
 		t.chunks = t.chunks[:tableChunks]
 	}
 	return data, nil
-}
-
-// byOffset orders paths as their hashes lie in the table, for reading them in
-// one sweep.
-func (t *pageTable) byOffset(a, b string) int {
-	return cmp.Or(cmp.Compare(t.files[a].offset, t.files[b].offset), cmp.Compare(a, b))
 }
 
 // pageHasher hashes whole pages as they pass through it.
