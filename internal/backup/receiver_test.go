@@ -286,3 +286,48 @@ func TestRepositoryDownThenBack(t *testing.T) {
 	compare(t, c, &Log{Repo: store, Target: "shop"})
 	until(t, "the alarms end", func() bool { return len(r.State().Alarms) == 0 })
 }
+
+// With the repository away for long, the server's disk comes first: the slot
+// is given up, the gap recorded, and everything goes on when it is back.
+func TestSlotIsBounded(t *testing.T) {
+	c := targettest.Start(t, targettest.Options{SegmentMiB: 1, Settings: map[string]string{"max_wal_size": "4MB", "min_wal_size": "2MB"}})
+	store, seen := newFolder(t), make(observer, 10)
+	r := receive(t, ReceiverOptions{
+		Source: source(t, c), Repo: store, Observer: seen,
+		MaxSpool: 3 << 20, MaxRetained: 6 << 20, WatchEvery: 200 * time.Millisecond,
+	})
+	c.Exec(t, burst)
+	kept(t, c, r)
+	store.setFail(repository.ErrUnreachable)
+	warned := false
+	until(t, "the slot is given up", func() bool {
+		c.Exec(t, "INSERT INTO t SELECT i, repeat(md5(i::text), 8) FROM generate_series(1, 3000) i; CHECKPOINT")
+		for _, a := range r.State().Alarms {
+			warned = warned || strings.Contains(a, "replication slot holds")
+		}
+		return len(seen) > 0
+	})
+	if !warned {
+		t.Fatal("there was no warning before")
+	}
+	g := <-seen
+	if !strings.Contains(g.Reason, "max_retained") || g.To.LSN <= g.From.LSN {
+		t.Fatalf("gap %+v", g)
+	}
+	until(t, "the server's log shrinks", func() bool {
+		c.Exec(t, "CHECKPOINT")
+		return c.Query(t, "SELECT count(*) <= 12 FROM pg_ls_waldir()") == "t"
+	})
+	store.setFail(nil)
+	kept(t, c, r)
+	l := &Log{Repo: store, Target: "shop"}
+	gaps, err := l.Gaps(t.Context())
+	if err != nil || len(gaps) == 0 {
+		t.Fatalf("gaps %v, %v", gaps, err)
+	}
+	c.Exec(t, burst)
+	kept(t, c, r)
+	if _, err := l.Fetch(t.Context(), target.SegmentAt(gaps[0].To, testSize).Name()); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -370,6 +370,9 @@ func (h *logHandler) Write(lsn target.LSN, data []byte, serverEnd target.LSN, se
 		r.mu.Unlock()
 	}
 	r.heard(serverEnd, serverTime)
+	if r.o.Synchronous && r.cur != nil && lsn >= serverEnd {
+		return r.syncNow() // commits wait: no detour through the syncer
+	}
 	signal(r.syncWake)
 	return nil
 }

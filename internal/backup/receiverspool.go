@@ -242,6 +242,24 @@ func (r *Receiver) syncOnce(timed bool) error {
 	return nil
 }
 
+// syncNow syncs the segment being written from the goroutine that writes it.
+func (r *Receiver) syncNow() error {
+	r.mu.Lock()
+	cur, have, behind := r.cur, r.have, len(r.pending) > 0
+	r.mu.Unlock()
+	if behind {
+		signal(r.syncWake) // the segment before comes first
+		return nil
+	}
+	if err := cur.sync(); err != nil {
+		return fmt.Errorf("%w: %w", errSpool, r.distrust(cur, err))
+	}
+	r.mu.Lock()
+	r.synced = max(r.synced, have.LSN)
+	r.mu.Unlock()
+	return nil
+}
+
 // preparer keeps a zero-filled file ready for the next segment, since syncing
 // a file that grows costs more. Only commits that wait for us gain by it.
 func (r *Receiver) preparer(ctx context.Context) error {

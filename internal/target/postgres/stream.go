@@ -185,6 +185,9 @@ type logStream struct {
 	h    target.LogHandler
 	wake chan struct{} // a status should go out now
 	sent atomic.Uint64 // flushed position last reported
+
+	sending sync.Mutex // one status at a time
+	status  [5 + statusSize]byte
 }
 
 // start sends the command; false when the timeline ends right there and the
@@ -275,7 +278,7 @@ func (s *logStream) handle(b []byte) error {
 			return err
 		}
 		if _, flushed := s.h.Progress(); uint64(flushed) != s.sent.Load() {
-			s.nudge()
+			return s.send(0) // at once: a commit may wait for it
 		}
 		return nil
 	case len(b) >= keepaliveSize && b[0] == pglogrepl.PrimaryKeepaliveMessageByteID:
@@ -302,7 +305,6 @@ func (s *logStream) nudge() {
 func (s *logStream) report(quit <-chan struct{}) error {
 	timer := time.NewTicker(statusEvery)
 	defer timer.Stop()
-	msg := make([]byte, 5+statusSize)
 	for {
 		ask := byte(0)
 		select {
@@ -313,18 +315,28 @@ func (s *logStream) report(quit <-chan struct{}) error {
 		case <-s.h.Wake():
 		case <-s.wake:
 		}
-		written, flushed := s.h.Progress()
-		encodeStatus(msg, written, flushed, time.Now(), ask)
-		if err := s.conn.Frontend().SendUnbufferedEncodedCopyData(msg); err != nil {
+		if err := s.send(ask); err != nil {
 			select {
 			case <-quit:
 				return nil
 			default:
-				return fmt.Errorf("report progress: %w", err)
+				return err
 			}
 		}
-		s.sent.Store(uint64(flushed))
 	}
+}
+
+// send reports progress now; ask 1 asks for a keep-alive in return.
+func (s *logStream) send(ask byte) error {
+	s.sending.Lock()
+	defer s.sending.Unlock()
+	written, flushed := s.h.Progress()
+	encodeStatus(s.status[:], written, flushed, time.Now(), ask)
+	if err := s.conn.Frontend().SendUnbufferedEncodedCopyData(s.status[:]); err != nil {
+		return fmt.Errorf("report progress: %w", err)
+	}
+	s.sent.Store(uint64(flushed))
+	return nil
 }
 
 // encodeStatus makes a CopyData message with a standby status update
