@@ -74,6 +74,7 @@ type Receiver struct {
 	space    chan struct{} // the spool shrank
 	taken    chan struct{} // a prepared spool file was taken
 
+	syncing  sync.Mutex // held while the spool is synced; taken before mu
 	mu       sync.Mutex
 	st       ReceiverState
 	alarms   map[string]string
@@ -99,6 +100,7 @@ const (
 	DefaultMaxSpool     = 8 << 30
 	slotWatchEvery      = 10 * time.Second
 	syncEvery           = time.Second // of the spool, when nobody waits for it
+	putAwayWithin       = 10 * time.Second
 )
 
 // NewReceiver checks the options and makes a receiver. It does no I/O.
@@ -158,11 +160,12 @@ func SlotName(id target.ID) string {
 // repository that cannot be read (ErrLogBroken). Everything else is alarmed in
 // State and tried again.
 func (r *Receiver) Run(ctx context.Context) error {
-	for wait := 250 * time.Millisecond; ; wait = min(2*wait, 15*time.Second) {
+	wait := 250 * time.Millisecond
+	for {
 		began := r.o.Now()
 		err := r.once(ctx)
 		if ctx.Err() != nil {
-			break
+			return nil //nolint:nilerr // it was told to stop
 		}
 		if fatal(err) {
 			r.alarm("receiver", err.Error())
@@ -173,11 +176,9 @@ func (r *Receiver) Run(ctx context.Context) error {
 		if r.o.Now().Sub(began) > time.Minute {
 			wait = 250 * time.Millisecond
 		}
-		if !pause(ctx, wait) {
-			break
-		}
+		pause(ctx, wait)
+		wait = min(2*wait, 15*time.Second)
 	}
-	return nil
 }
 
 func fatal(err error) bool {
@@ -204,6 +205,9 @@ func (r *Receiver) once(parent context.Context) error {
 	defer func() {
 		cancel(context.Canceled)
 		wg.Wait()
+		if parent.Err() != nil {
+			r.putAway(context.WithoutCancel(parent))
+		}
 		r.closeFiles()
 	}()
 	if err := r.load(ctx); err != nil {
@@ -251,6 +255,23 @@ func (r *Receiver) once(parent context.Context) error {
 			return context.Cause(ctx)
 		}
 		wait = min(2*wait, 5*time.Second)
+	}
+}
+
+// putAway stores what arrived before an orderly stop, as far as a short time
+// allows. The rest waits in the spool, and on the server.
+func (r *Receiver) putAway(ctx context.Context) {
+	if r.up == nil || r.have.Timeline == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, putAwayWithin)
+	defer cancel()
+	err := r.syncOnce(true)
+	if err == nil {
+		err = r.up.drain(ctx)
+	}
+	if err != nil {
+		r.o.Logger.Warn("the newest log stays in the spool until the next start", "error", err)
 	}
 }
 

@@ -331,3 +331,18 @@ func TestSlotIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestOrderlyStopPutsTheLogAway(t *testing.T) {
+	c := targettest.Start(t, targettest.Options{SegmentMiB: 1, Settings: keep})
+	store := newFolder(t)
+	r := receive(t, ReceiverOptions{Source: source(t, c), Repo: store, PartialEvery: time.Hour})
+	c.Exec(t, burst)
+	e := end(t, c)
+	until(t, "it has arrived", func() bool { return r.State().Received.LSN >= e })
+	r.stop(t)
+	l := &Log{Repo: store, Target: "shop"}
+	if pos, err := l.Position(t.Context()); err != nil || pos.Position.LSN < e || pos.ServerTime.IsZero() {
+		t.Fatalf("position %+v, %v; want %s", pos, err, e)
+	}
+	compare(t, c, l)
+}

@@ -108,9 +108,8 @@ func holds(t *testing.T, c *targettest.Cluster, l *Log, spool string, upTo targe
 			t.Fatal(err)
 		}
 		n := min(int64(upTo-seg.Start()), testSize)
-		found := false
 		got, ferr := l.Fetch(ctx, seg.Name())
-		found = ferr == nil && bytes.Equal(got[:n], want[:n])
+		found := ferr == nil && bytes.Equal(got[:n], want[:n])
 		for _, name := range []string{seg.Name(), seg.Name() + partialSuffix} {
 			if b, err := os.ReadFile(filepath.Join(spool, name)); !found && spool != "" && err == nil && int64(len(b)) >= n {
 				found = bytes.Equal(b[:n], want[:n])

@@ -404,7 +404,8 @@ func (h *logHandler) waitForSpace() error {
 	r := h.r
 	for {
 		r.mu.Lock()
-		full := r.spoolBytes()+r.size > r.o.MaxSpool
+		held := r.spoolBytes()
+		full := held > 0 && held+r.size > r.o.MaxSpool // one segment always fits
 		if full {
 			r.setAlarm("spool", "the spool is full: the log is not being received until the repository takes what is in it")
 		} else {

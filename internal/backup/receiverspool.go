@@ -206,9 +206,12 @@ func (r *Receiver) syncer(ctx context.Context) error {
 }
 
 func (r *Receiver) syncOnce(timed bool) error {
+	r.syncing.Lock()
+	defer r.syncing.Unlock()
 	r.mu.Lock()
 	pending, cur, have, up := r.pending, r.cur, r.have, r.up
-	all := r.o.Synchronous || r.relieve || timed
+	counts := r.o.Synchronous || r.relieve // the spool is what is reported
+	all := counts || timed
 	changed := r.synced < have.LSN
 	r.mu.Unlock()
 	if up == nil {
@@ -236,7 +239,7 @@ func (r *Receiver) syncOnce(timed bool) error {
 		}
 		r.mu.Unlock()
 	}
-	if r.o.Synchronous || r.relieve {
+	if counts {
 		signal(r.wake)
 	}
 	return nil

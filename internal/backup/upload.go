@@ -338,6 +338,26 @@ func (u *uploader) putPosition(ctx context.Context, p target.Position) error {
 	return nil
 }
 
+// drain stores all that waits and the beginning of the current segment, once,
+// after run has ended.
+func (u *uploader) drain(ctx context.Context) error {
+	for j := u.head(); j != nil; j = u.head() {
+		var err error
+		if j.whole() {
+			if err = u.storeWhole(ctx, j); err == nil {
+				err = u.indexWhole(ctx, []*upload{j})
+			}
+		} else {
+			err = u.single(ctx, j)
+		}
+		if err != nil {
+			return err
+		}
+		u.commit(ctx, []*upload{j})
+	}
+	return u.tick(ctx)
+}
+
 // retry repeats f until it succeeds or ctx ends.
 func (u *uploader) retry(ctx context.Context, f func() error) error {
 	for wait := 250 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {

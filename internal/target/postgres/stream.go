@@ -332,7 +332,9 @@ func (s *logStream) send(ask byte) error {
 	defer s.sending.Unlock()
 	written, flushed := s.h.Progress()
 	encodeStatus(s.status[:], written, flushed, time.Now(), ask)
-	if err := s.conn.Frontend().SendUnbufferedEncodedCopyData(s.status[:]); err != nil {
+	// Written past pgconn's buffer, which the reading side may be using to say
+	// goodbye after an error; it is empty while streaming.
+	if _, err := s.conn.Conn().Write(s.status[:]); err != nil {
 		return fmt.Errorf("report progress: %w", err)
 	}
 	s.sent.Store(uint64(flushed))
