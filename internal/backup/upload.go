@@ -49,6 +49,7 @@ type uploader struct {
 	partials map[string]bool // names of partial objects that may be there
 	position LogPosition
 	slots    chan struct{}
+	workers  sync.WaitGroup
 }
 
 // partialCopy is the beginning of a segment.
@@ -105,6 +106,7 @@ func (u *uploader) head() *upload {
 // run uploads until ctx ends; failures are tried again.
 func (u *uploader) run(ctx context.Context) error {
 	u.slots = make(chan struct{}, uploadWorkers)
+	defer u.workers.Wait()
 	tick := time.NewTicker(u.every)
 	defer tick.Stop()
 	for {
@@ -149,7 +151,7 @@ func (u *uploader) startWhole(ctx context.Context) {
 			continue
 		}
 		j.started, j.done = true, make(chan struct{})
-		go func() {
+		u.workers.Go(func() {
 			defer close(j.done)
 			select {
 			case u.slots <- struct{}{}:
@@ -159,7 +161,7 @@ func (u *uploader) startWhole(ctx context.Context) {
 			}
 			defer func() { <-u.slots }()
 			j.err = u.retry(ctx, func() error { return u.storeWhole(ctx, j) })
-		}()
+		})
 	}
 }
 
