@@ -98,8 +98,11 @@ func (r *Receiver) adopt(ctx context.Context, at target.Position) error {
 			}
 			err = os.Remove(f.path)
 		case f.whole:
-			var n int64
-			if n, err = r.spool.valid(f, r.sys); err == nil && n < r.size {
+			n, complete, verr := r.spool.valid(f, r.sys)
+			if verr != nil {
+				return fmt.Errorf("%w: %w", errSpool, verr)
+			}
+			if !complete {
 				r.o.Logger.Warn("a spooled segment is damaged; it is streamed again", "segment", f.seg.Name(), "valid", n)
 				err = os.Remove(f.path)
 				break
@@ -143,7 +146,7 @@ func (r *Receiver) queued(seg target.Segment) bool {
 
 // reopen takes over the beginning of a segment.
 func (r *Receiver) reopen(f spooled) (*spoolFile, error) {
-	n, err := r.spool.valid(f, r.sys)
+	n, _, err := r.spool.valid(f, r.sys)
 	if err != nil || n == 0 {
 		return nil, err
 	}

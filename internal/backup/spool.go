@@ -73,32 +73,32 @@ func (s *spool) files(size int64) ([]spooled, error) {
 	return out, nil
 }
 
-// validLength reads a spooled file's pages and returns how many bytes of it
-// are the log that its name says, without the zeros at the end; the segment's
-// size when every page is. Bytes past a page that was never written do not
-// count.
-func validLength(r io.Reader, seg target.Segment, sys target.SystemID) (int64, error) {
+// validLength reads a spooled file's pages. complete says that every page is
+// the log that the file's name says. length is how many bytes from the start
+// are surely log: up to the first page that is not, without the zeros at the
+// end (a file may be filled with zeros ahead of the log), and always less than
+// a segment, since the last bytes of a whole one are vouched for by its name
+// alone.
+func validLength(r io.Reader, seg target.Segment, sys target.SystemID) (length int64, complete bool, err error) {
 	page := make([]byte, walPage)
-	var good, end int64
+	var good int64
 	for good < seg.Size {
 		n, err := io.ReadFull(r, page)
 		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-			return 0, fmt.Errorf("read spooled segment %s: %w", seg.Name(), err)
+			return 0, false, fmt.Errorf("read spooled segment %s: %w", seg.Name(), err)
 		}
 		clear(page[n:])
 		if good == 0 && checkHeader(page[:n], seg, sys) != nil || !validPage(page, seg, seg.Start()+target.LSN(good)) {
 			break
 		}
-		end = good + int64(len(bytes.TrimRight(page[:n], "\x00"))+walAlign-1)/walAlign*walAlign
-		good += int64(n)
+		used := len(bytes.TrimRight(page[:n], "\x00"))
+		length = good + int64(used+walAlign-1)/walAlign*walAlign
 		if n < walPage {
 			break
 		}
+		good += walPage
 	}
-	if good == seg.Size {
-		return good, nil
-	}
-	return end, nil
+	return min(length, seg.Size-walAlign), good == seg.Size, nil
 }
 
 const (
@@ -113,10 +113,10 @@ func validPage(page []byte, seg target.Segment, at target.LSN) bool {
 }
 
 // valid is validLength of a spooled file.
-func (s *spool) valid(f spooled, sys target.SystemID) (int64, error) {
+func (s *spool) valid(f spooled, sys target.SystemID) (length int64, complete bool, err error) {
 	file, err := os.Open(f.path)
 	if err != nil {
-		return 0, fmt.Errorf("open spooled segment: %w", err)
+		return 0, false, fmt.Errorf("open spooled segment: %w", err)
 	}
 	defer func() { _ = file.Close() }()
 	return validLength(file, f.seg, sys)

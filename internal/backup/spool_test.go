@@ -16,7 +16,8 @@ func TestValidLength(t *testing.T) {
 		make func() []byte
 		want int64
 	}{
-		{"whole", func() []byte { return walSegment(seg, testSys, testSize) }, testSize},
+		{"whole", func() []byte { return walSegment(seg, testSys, testSize) }, testSize - walAlign},
+		{"padded in the last page", func() []byte { return walSegment(seg, testSys, testSize-1000) }, testSize - 1000},
 		{"empty", func() []byte { return nil }, 0},
 		{"zeros", func() []byte { return make([]byte, testSize) }, 0},
 		{"beginning", func() []byte { return walSegment(seg, testSys, testSize)[:20000] }, 20000},
@@ -35,9 +36,9 @@ func TestValidLength(t *testing.T) {
 		{"another segment", func() []byte { return walSegment(testSegment(1, 4), testSys, testSize) }, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := validLength(bytes.NewReader(c.make()), seg, testSys)
-			if err != nil || got != c.want {
-				t.Fatalf("%d, %v; want %d", got, err, c.want)
+			got, complete, err := validLength(bytes.NewReader(c.make()), seg, testSys)
+			if err != nil || got != c.want || complete != (c.want > testSize-walPage) {
+				t.Fatalf("%d, %t, %v; want %d", got, complete, err, c.want)
 			}
 		})
 	}
