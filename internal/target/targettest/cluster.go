@@ -94,6 +94,15 @@ func Start(t testing.TB, o Options) *Cluster {
 	return c
 }
 
+// Adopt makes a cluster of a data directory that exists, in a directory of its
+// own, and whose settings name the port. The caller starts it.
+func Adopt(t testing.TB, dir string, major, port int) *Cluster {
+	t.Helper()
+	c := &Cluster{Major: major, Dir: dir, Bin: BinDir(t, major), Port: port, base: filepath.Dir(dir)}
+	t.Cleanup(func() { c.end(syscall.SIGQUIT) })
+	return c
+}
+
 func (c *Cluster) configure(t testing.TB, settings map[string]string) {
 	t.Helper()
 	all := map[string]string{
