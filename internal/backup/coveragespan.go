@@ -151,7 +151,7 @@ func (m *logMap) findHoles(lines []target.Timeline) {
 	}
 	for _, g := range m.recorded {
 		if m.matters(g) && !slices.ContainsFunc(m.holes, func(h CoverageGap) bool { return overlaps(h, g) }) {
-			m.gap(CoverageGap{From: g.From, To: g.To, At: g.At, Reason: g.Reason})
+			m.gap(CoverageGap(g))
 		}
 	}
 }

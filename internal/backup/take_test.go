@@ -313,7 +313,7 @@ func TestReadAtAnyRange(t *testing.T) {
 			off := rapid.IntRange(0, len(want)).Draw(t, "off")
 			got := make([]byte, rapid.IntRange(0, 2<<20).Draw(t, "len"))
 			k, err := r.ReadAt(got, int64(off))
-			if k != min(len(got), len(want)-off) || !bytes.Equal(got[:k], want[off:off+k]) || (err == io.EOF) != (k < len(got)) {
+			if k != min(len(got), len(want)-off) || !bytes.Equal(got[:k], want[off:off+k]) || errors.Is(err, io.EOF) != (k < len(got)) {
 				t.Fatalf("%s: ReadAt(%d, %d): %d bytes, %v", p, off, len(got), k, err)
 			}
 			rest, err := io.ReadAll(io.LimitReader(r, int64(len(want)/2)))

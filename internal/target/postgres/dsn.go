@@ -14,7 +14,8 @@ var errDSN = errors.New("DSN of the server: it is neither a URL (postgres://USER
 // parseDSN lists the settings that a DSN names itself: "sslmode" and the like.
 // A password is refused with ErrPasswordInDSN.
 func parseDSN(dsn string) (map[string]string, error) {
-	given, err := map[string]string(nil), error(nil)
+	var given map[string]string
+	var err error
 	if isURL(dsn) {
 		given, err = parseURL(dsn)
 	} else {
