@@ -24,7 +24,7 @@ deps-test: ## install what the tests need
 	test -x $(GOBIN)/versitygw || $(GO) install $(VERSITYGW)
 
 demo: deps build ## protect, drill, destroy and restore a busy PostgreSQL cluster
-	test/demo/demo.sh $(BIN)
+	$(GO) run ./test/demo -refloat $(BIN)
 
 test: deps-test ## every test, with nothing skipped for want of a program
 	REFLOAT_TEST_REQUIRE=1 PATH="$(GOBIN):$$PATH" $(GO) test -timeout 20m ./...
