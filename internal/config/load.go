@@ -1,12 +1,12 @@
 package config
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
-	"reflect"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,7 +14,6 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 
 	"github.com/refloat-db/refloat/internal/secret"
 	"github.com/refloat-db/refloat/internal/target"
@@ -22,12 +21,15 @@ import (
 
 // Error is a mistake in the configuration and where it is.
 type Error struct {
-	File         string
-	Line, Column int // from 1
+	File         string // empty when it is not in a file
+	Line, Column int    // from 1
 	Message      string
 }
 
 func (e *Error) Error() string {
+	if e.File == "" {
+		return e.Message
+	}
 	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.Message)
 }
 
@@ -49,6 +51,9 @@ func Find(path string, env func(string) (string, bool)) string {
 // Load finds, reads and checks the configuration, and reads its secrets.
 func Load(path string, env func(string) (string, bool)) (Config, error) {
 	path = Find(path, env)
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return Config{}, fmt.Errorf("read configuration: %w (make one with refloat init, or name it with --config)", err)
@@ -56,111 +61,44 @@ func Load(path string, env func(string) (string, bool)) (Config, error) {
 	return Parse(path, text, env)
 }
 
-// Parse is Load for text that is at hand; file is its name in errors.
+// Parse is Load for text that is at hand; file is its name in errors. A file
+// with no targets is fine: not every command needs one.
 func Parse(file string, text []byte, env func(string) (string, bool)) (Config, error) {
-	c := Config{StateDir: "/var/lib/refloat", Server: Server{Listen: "127.0.0.1:9464"}, Path: file}
-	tree, err := parser.ParseBytes(text, 0)
-	if err == nil {
-		err = yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&c)
+	c := defaults()
+	c.Path = file
+	d := decoder{file: file}
+	tree := d.parse(text, &c)
+	l := loader{file: file, tree: tree, env: env, errs: d.errs}
+	if len(d.errs) == 0 {
+		l.check(&c)
 	}
-	if err != nil {
-		return Config{}, located(file, err)
-	}
-	if len(tree.Docs) > 1 {
-		return Config{}, &Error{File: file, Line: 1, Column: 1, Message: "more than one YAML document: remove what follows the second ---"}
-	}
-	l := loader{file: file, tree: tree, env: env}
-	l.repository(&c)
-	if c.Version != 1 {
-		l.fail("$.version", "version must be 1")
-	}
-	for name, t := range c.Targets {
-		l.target(name, &t)
-		c.Targets[name] = t
-	}
-	slices.SortFunc(l.errs, func(a, b *Error) int { return a.Line - b.Line })
-	all := make([]error, len(l.errs))
-	for i, e := range l.errs {
-		all[i] = e
-	}
-	if err := errors.Join(all...); err != nil {
+	if err := l.err(); err != nil {
 		return Config{}, err
 	}
 	return c, nil
 }
 
-var unknownField = regexp.MustCompile(`unknown field "([^"]*)"`)
-
-// located gives a mistake of the decoder its place in the file.
-func located(file string, err error) error {
-	var own *Error
-	if errors.As(err, &own) {
-		own.File = file
-		return own
+func (l *loader) check(c *Config) {
+	if c.Version != 1 {
+		l.fail("$.version", "version must be 1")
 	}
-	var y yaml.Error
-	if !errors.As(err, &y) || y.GetToken() == nil {
-		return &Error{File: file, Line: 1, Column: 1, Message: err.Error()}
+	l.repository(&c.Repository)
+	l.place(&c.StateDir)
+	for name, t := range c.Targets {
+		l.target(name, &t)
+		c.Targets[name] = t
 	}
-	p, message := y.GetToken().Position, y.GetMessage()
-	if m := unknownField.FindStringSubmatch(message); m != nil {
-		message = fmt.Sprintf("unknown key %q", m[1])
-		if near := nearest(m[1], keys(reflect.TypeFor[Config]())); near == m[1] {
-			message += " here; it belongs elsewhere in the file"
-		} else if near != "" {
-			message += fmt.Sprintf("; did you mean %q?", near)
-		}
-	}
-	return &Error{File: file, Line: p.Line, Column: p.Column, Message: message}
 }
 
-// keys are all keys that t and what it holds may have.
-func keys(t reflect.Type) []string {
-	switch t.Kind() {
-	case reflect.Map, reflect.Slice:
-		return keys(t.Elem())
-	case reflect.Struct:
-	default:
-		return nil
+func (l *loader) err() error {
+	slices.SortStableFunc(l.errs, func(a, b *Error) int {
+		return cmp.Or(a.Line-b.Line, a.Column-b.Column, strings.Compare(a.Message, b.Message))
+	})
+	all := make([]error, len(l.errs))
+	for i, e := range l.errs {
+		all[i] = e
 	}
-	var all []string
-	for i := range t.NumField() {
-		if k := t.Field(i).Tag.Get("yaml"); k != "" && k != "-" {
-			all = append(append(all, k), keys(t.Field(i).Type)...)
-		}
-	}
-	return all
-}
-
-// nearest is the candidate at most a third of key's letters away, or "".
-func nearest(key string, candidates []string) string {
-	best, at := "", len(key)/3+1
-	for _, c := range candidates {
-		if d := distance(key, c); d < at || d == at && best == "" {
-			best, at = c, d
-		}
-	}
-	return best
-}
-
-// distance is Levenshtein's.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := before
-			if a[i] != b[j] {
-				cost++
-			}
-			before, row[j+1] = row[j+1], min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return errors.Join(all...)
 }
 
 type loader struct {
@@ -173,7 +111,7 @@ type loader struct {
 // fail records a mistake at a path, or at the nearest parent that is there.
 func (l *loader) fail(path, format string, args ...any) {
 	e := &Error{File: l.file, Line: 1, Column: 1, Message: fmt.Sprintf(format, args...)}
-	for at := path; at != "$" && at != ""; at = at[:max(strings.LastIndexByte(at, '.'), 0)] {
+	for at := path; l.tree != nil && at != "$" && at != ""; at = at[:max(strings.LastIndexByte(at, '.'), 0)] {
 		p, err := yaml.PathString(at)
 		if err != nil {
 			continue
@@ -186,11 +124,23 @@ func (l *loader) fail(path, format string, args ...any) {
 	l.errs = append(l.errs, e)
 }
 
-// file reads a secret that only its owner may read.
-func (l *loader) secretFile(path, name string) secret.Value {
-	if name == "" {
+// place makes a path that is relative one beside the configuration.
+func (l *loader) place(path *string) {
+	if *path == "" || filepath.IsAbs(*path) {
+		return
+	}
+	if abs, err := filepath.Abs(filepath.Join(filepath.Dir(l.file), *path)); err == nil {
+		*path = abs
+	}
+}
+
+// secretFile reads a secret that only its owner may read.
+func (l *loader) secretFile(path string, file *string) secret.Value {
+	if *file == "" {
 		return secret.Value{}
 	}
+	l.place(file)
+	name := *file
 	info, err := os.Stat(name)
 	if err != nil {
 		l.fail(path, "secret file: %v", err)
@@ -208,11 +158,11 @@ func (l *loader) secretFile(path, name string) secret.Value {
 	return secret.New(text)
 }
 
-func (l *loader) either(path, base, file, env string) secret.Value {
+func (l *loader) either(path, base string, file *string, env string) secret.Value {
 	switch {
-	case file != "" && env != "":
+	case *file != "" && env != "":
 		l.fail(path+"."+base+"_env", "give %s_file or %s_env, not both", base, base)
-	case file != "":
+	case *file != "":
 		return l.secretFile(path+"."+base+"_file", file)
 	case env != "":
 		if v, ok := l.env(env); ok && v != "" {
@@ -223,8 +173,7 @@ func (l *loader) either(path, base, file, env string) secret.Value {
 	return secret.Value{}
 }
 
-func (l *loader) repository(c *Config) {
-	r := &c.Repository
+func (l *loader) repository(r *Repository) {
 	if r.URL == "" {
 		l.fail("$.repository.url", "repository.url is missing: say where backups live, like file:///srv/refloat")
 	} else if u, err := url.Parse(r.URL); err != nil || !slices.Contains([]string{"file", "s3", "azblob", "gs", "sftp"}, u.Scheme) {
@@ -232,14 +181,17 @@ func (l *loader) repository(c *Config) {
 	} else if _, has := u.User.Password(); has {
 		l.fail("$.repository.url", "repository.url holds a password: put it in a file")
 	}
-	r.Passphrase = l.either("$.repository", "passphrase", r.PassphraseFile, r.PassphraseEnv)
+	r.Passphrase = l.either("$.repository", "passphrase", &r.PassphraseFile, r.PassphraseEnv)
 	if r.PassphraseFile == "" && r.PassphraseEnv == "" {
 		l.fail("$.repository", "repository.passphrase_file or passphrase_env is missing")
 	}
-	r.S3.AccessKeyID = l.secretFile("$.repository.s3.access_key_id_file", r.S3.AccessKeyIDFile)
-	r.S3.SecretAccessKey = l.secretFile("$.repository.s3.secret_access_key_file", r.S3.SecretAccessKeyFile)
-	r.S3.SessionToken = l.secretFile("$.repository.s3.session_token_file", r.S3.SessionTokenFile)
-	r.Azure.Key = l.secretFile("$.repository.azure.key_file", r.Azure.KeyFile)
+	for _, f := range []*string{&r.S3.CAFile, &r.GCS.CredentialsFile, &r.SFTP.KeyFile, &r.SFTP.KnownHostsFile} {
+		l.place(f)
+	}
+	r.S3.AccessKeyID = l.secretFile("$.repository.s3.access_key_id_file", &r.S3.AccessKeyIDFile)
+	r.S3.SecretAccessKey = l.secretFile("$.repository.s3.secret_access_key_file", &r.S3.SecretAccessKeyFile)
+	r.S3.SessionToken = l.secretFile("$.repository.s3.session_token_file", &r.S3.SessionTokenFile)
+	r.Azure.Key = l.secretFile("$.repository.azure.key_file", &r.Azure.KeyFile)
 }
 
 var keyedPassword = regexp.MustCompile(`(?i)(^|\s|[?&])(ssl)?password\s*=`)
@@ -263,28 +215,53 @@ func (l *loader) target(name string, t *Target) {
 	case err != nil && strings.Contains(t.DSN, "://"):
 		l.fail(at+".dsn", "the dsn cannot be read as a URL") // it may hold a password, so it is not shown
 	}
-	t.Password = l.either(at, "password", t.PasswordFile, t.PasswordEnv)
-	if t.Backup.Read == "" {
-		t.Backup.Read = "protocol"
+	for _, f := range []*string{&t.RootCAFile, &t.Drill.BinDir, &t.Drill.ScratchDir} {
+		l.place(f)
 	}
-	if t.Backup.Read != "protocol" && t.Backup.Read != "files" {
-		l.fail(at+".backup.read", "backup.read wants protocol or files")
-	}
-	if t.Backup.Workers < 0 || t.Backup.MaxChain < 0 || t.Retention.Days < 0 || t.Retention.Weekly < 0 || t.Retention.Monthly < 0 {
-		l.fail(at, "target %s: workers, max_chain and retention cannot be negative", name)
-	}
-	if t.Objectives.Resolution == 0 {
-		t.Objectives.Resolution = Duration(4 * time.Hour)
-	}
-	if t.Heartbeat.Every == 0 {
-		t.Heartbeat.Every = Duration(time.Second)
-	}
-	if t.Log.PartialEvery == 0 {
-		t.Log.PartialEvery = Duration(10 * time.Second)
-	}
+	t.Password = l.either(at, "password", &t.PasswordFile, t.PasswordEnv)
+	l.limits(at, name, t)
 	for i, a := range t.Drill.Assertions {
 		if a.Name == "" || a.SQL == "" {
 			l.fail(fmt.Sprintf("%s.drill.assertions[%d]", at, i), "an assertion needs name and sql")
+		}
+	}
+}
+
+var slotName = regexp.MustCompile(`^[a-z0-9_]{1,63}$`)
+
+// limits checks figures, and fills in what depends on the target's name.
+func (l *loader) limits(at, name string, t *Target) {
+	if t.Backup.Read != "protocol" && t.Backup.Read != "files" {
+		l.fail(at+".backup.read", "backup.read wants protocol or files")
+	}
+	if t.Log.Slot == "" {
+		t.Log.Slot = "refloat_" + strings.ReplaceAll(name, "-", "_")
+	}
+	if !slotName.MatchString(t.Log.Slot) {
+		l.fail(at+".log.slot", "log.slot wants lower-case letters, digits and underscores, at most 63")
+	}
+	for _, x := range []struct {
+		key   string
+		value int64
+		least int64
+		unit  string
+	}{
+		{"backup.workers", int64(t.Backup.Workers), 0, "0"},
+		{"backup.max_chain", int64(t.Backup.MaxChain), 1, "1"},
+		{"retention.days", int64(t.Retention.Days), 1, "1"},
+		{"retention.weekly", int64(t.Retention.Weekly), 0, "0"},
+		{"retention.monthly", int64(t.Retention.Monthly), 0, "0"},
+		{"objectives.data_loss", int64(t.Objectives.DataLoss), int64(time.Second), "1s"},
+		{"objectives.resolution", int64(t.Objectives.Resolution), int64(time.Second), "1s"},
+		{"objectives.detection", int64(t.Objectives.Detection), int64(time.Second), "1s"},
+		{"objectives.proof_age", int64(t.Objectives.ProofAge), int64(time.Minute), "1m"},
+		{"heartbeat.every", int64(t.Heartbeat.Every), int64(100 * time.Millisecond), "100ms"},
+		{"log.partial_every", int64(t.Log.PartialEvery), int64(100 * time.Millisecond), "100ms"},
+		{"log.max_retained", int64(t.Log.MaxRetained), 64 << 20, "64MiB"},
+		{"log.max_spool", int64(t.Log.MaxSpool), 64 << 20, "64MiB"},
+	} {
+		if x.value < x.least {
+			l.fail(at+"."+x.key, "%s wants at least %s", x.key, x.unit)
 		}
 	}
 }

@@ -43,7 +43,15 @@ func TestMistakesNameTheirPlace(t *testing.T) {
 		{"secret file", "passphrase_env: PASS", "passphrase_file: /nowhere/x", "refloat.yaml:4:20: secret file"},
 		{"password", "refloat@db", "refloat:hunter2@db", "refloat.yaml:7:10: the dsn holds a password"},
 		{"wrong place", "version: 1", "version: 1\ndsn: x", `refloat.yaml:2:1: unknown key "dsn" here`},
-		{"second document", "10GiB}", "10GiB}\n---\na: 1", "refloat.yaml:1:1: more than one"},
+		{"second document", "10GiB}", "10GiB}\n---\na: 1", "refloat.yaml:11:1: more than one"},
+		{"no value", "10s", "", "refloat.yaml:8:28: data_loss has no value"},
+		{"tag", "10s", "!!str 10s", "refloat.yaml:8:29: tags like !!str are not understood"},
+		{"list", "{schedule: daily 02:00}", "[1]", "refloat.yaml:9:13: backup wants keys with values"},
+		{"whole number", "{schedule: daily 02:00}", "{workers: many}", `refloat.yaml:9:23: workers wants a whole number, not "many"`},
+		{"true or false", "enabled: true", "enabled: yes", `refloat.yaml:10:20: enabled wants true or false, not "yes"`},
+		{"hint of another place", "schedule:", "shedul:", `refloat.yaml:9:14: unknown key "shedul"; did you mean "schedule"?`},
+		{"duplicate", "version: 1", "version: 1\nversion: 1", "refloat.yaml:2:1: not readable as YAML: mapping key"},
+		{"too little", "10s", "0s", "refloat.yaml:8:29: objectives.data_loss wants at least 1s"},
 		{"version", "version: 1", "version: 2", "refloat.yaml:1:10: version must be 1"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
@@ -52,6 +60,37 @@ func TestMistakesNameTheirPlace(t *testing.T) {
 				t.Errorf("got %v\nwant %s", err, x.want)
 			}
 		})
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	text := "version: 1\nrepository: {url: file:///srv/refloat, passphrase_env: PASS}\ntargets: {my-db: {dsn: host=db}}\n"
+	c, err := Parse("refloat.yaml", []byte(text), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := c.Targets["my-db"]
+	if m.Retention != (Retention{Schedule: "0 5 * * *", Days: 14, Weekly: 4, Monthly: 6}) || m.Log.Slot != "refloat_my_db" ||
+		!m.Log.Enabled || m.Log.MaxRetained != 10<<30 || m.Log.MaxSpool != 10<<30 || m.Backup.MaxChain != 5 ||
+		m.Objectives.DataLoss != Duration(time.Minute) || m.Objectives.ProofAge != Duration(7*24*time.Hour) || m.Drill.Schedule == "" || m.Backup.Schedule == "" {
+		t.Errorf("%+v", m)
+	}
+}
+
+func TestSchemaIsCurrent(t *testing.T) {
+	want, err := Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const file = "../../docs/refloat.schema.json"
+	if os.Getenv("REFLOAT_UPDATE") != "" {
+		if err := os.WriteFile(file, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(file)
+	if err != nil || string(got) != string(want) {
+		t.Errorf("docs/refloat.schema.json is not what the types say; REFLOAT_UPDATE=1 go test ./internal/config writes it (%v)", err)
 	}
 }
 

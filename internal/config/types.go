@@ -3,42 +3,48 @@
 // name file, line and column.
 package config
 
-import "github.com/refloat-db/refloat/internal/secret"
+import (
+	"time"
+
+	"github.com/refloat-db/refloat/internal/secret"
+)
 
 // Config is refloat.yaml.
 type Config struct {
-	Version    int               `yaml:"version"`
-	StateDir   string            `yaml:"state_dir"`
-	Repository Repository        `yaml:"repository"`
-	Server     Server            `yaml:"server"`
-	Targets    map[string]Target `yaml:"targets"`
+	Version    int               `yaml:"version" jsonschema:"required,enum=1" jsonschema_description:"Version of this file's format: 1."`
+	StateDir   string            `yaml:"state_dir" jsonschema_description:"Where the server keeps its state and the log that is on its way to the repository. Default: /var/lib/refloat."`
+	Repository Repository        `yaml:"repository" jsonschema:"required" jsonschema_description:"Where backups live."`
+	Server     Server            `yaml:"server" jsonschema_description:"Metrics and status of refloat server."`
+	Targets    map[string]Target `yaml:"targets" jsonschema_description:"The database servers in care, by name: lower-case letters, digits and inner hyphens."`
 
-	// Path is the file that was read.
+	// Path is the file that was read; empty when there was none.
 	Path string `yaml:"-"`
 }
 
 // Repository says where backups live and how they are opened.
 type Repository struct {
-	URL            string `yaml:"url"`
-	PassphraseFile string `yaml:"passphrase_file"`
-	PassphraseEnv  string `yaml:"passphrase_env"`
-	S3             S3     `yaml:"s3"`
-	Azure          Azure  `yaml:"azure"`
-	GCS            GCS    `yaml:"gcs"`
-	SFTP           SFTP   `yaml:"sftp"`
+	URL            string   `yaml:"url" jsonschema:"required" jsonschema_description:"file:///path, s3://bucket/prefix, azblob://container/prefix, gs://bucket/prefix or sftp://user@host/path."`
+	PassphraseFile string   `yaml:"passphrase_file" jsonschema_description:"File that holds the passphrase; others must not be able to read it."`
+	PassphraseEnv  string   `yaml:"passphrase_env" jsonschema_description:"Environment variable that holds the passphrase."`
+	Maintain       Schedule `yaml:"maintain" jsonschema_description:"When space is reclaimed. Default: daily 06:00."`
+	Verify         Schedule `yaml:"verify" jsonschema_description:"When what is stored is checked. Default: weekly sun 07:00."`
+	S3             S3       `yaml:"s3" jsonschema_description:"For s3:// locations."`
+	Azure          Azure    `yaml:"azure" jsonschema_description:"For azblob:// locations."`
+	GCS            GCS      `yaml:"gcs" jsonschema_description:"For gs:// locations."`
+	SFTP           SFTP     `yaml:"sftp" jsonschema_description:"For sftp:// locations."`
 
 	Passphrase secret.Value `yaml:"-"`
 }
 
 // S3 goes with s3:// locations.
 type S3 struct {
-	Endpoint            string `yaml:"endpoint"`
-	Region              string `yaml:"region"`
-	AccessKeyIDFile     string `yaml:"access_key_id_file"`
-	SecretAccessKeyFile string `yaml:"secret_access_key_file"`
-	SessionTokenFile    string `yaml:"session_token_file"`
-	CAFile              string `yaml:"ca_file"`
-	Plaintext           bool   `yaml:"plaintext"`
+	Endpoint            string `yaml:"endpoint" jsonschema_description:"host or host:port of an S3-compatible service; none for AWS."`
+	Region              string `yaml:"region" jsonschema_description:"Region of the bucket."`
+	AccessKeyIDFile     string `yaml:"access_key_id_file" jsonschema_description:"File that holds the access key's ID."`
+	SecretAccessKeyFile string `yaml:"secret_access_key_file" jsonschema_description:"File that holds the secret access key."`
+	SessionTokenFile    string `yaml:"session_token_file" jsonschema_description:"File that holds a session token."`
+	CAFile              string `yaml:"ca_file" jsonschema_description:"PEM file of a private certificate authority."`
+	Plaintext           bool   `yaml:"plaintext" jsonschema_description:"Speak HTTP; refused except to a loopback address."`
 
 	AccessKeyID     secret.Value `yaml:"-"`
 	SecretAccessKey secret.Value `yaml:"-"`
@@ -47,97 +53,121 @@ type S3 struct {
 
 // Azure goes with azblob:// locations.
 type Azure struct {
-	Account string `yaml:"account"`
-	KeyFile string `yaml:"key_file"`
+	Account string `yaml:"account" jsonschema_description:"Storage account."`
+	KeyFile string `yaml:"key_file" jsonschema_description:"File that holds the account's key."`
 
 	Key secret.Value `yaml:"-"`
 }
 
 // GCS goes with gs:// locations.
 type GCS struct {
-	CredentialsFile string `yaml:"credentials_file"`
+	CredentialsFile string `yaml:"credentials_file" jsonschema_description:"JSON file of a service account."`
 }
 
 // SFTP goes with sftp:// locations.
 type SFTP struct {
-	KeyFile        string `yaml:"key_file"`
-	KnownHostsFile string `yaml:"known_hosts_file"`
+	KeyFile        string `yaml:"key_file" jsonschema_description:"Private key."`
+	KnownHostsFile string `yaml:"known_hosts_file" jsonschema_description:"Keys of known hosts."`
 }
 
 // Server is where `refloat server` serves metrics and status.
 type Server struct {
-	Listen string `yaml:"listen"`
+	Listen string `yaml:"listen" jsonschema_description:"Address of metrics and status, or off. Default: 127.0.0.1:9464."`
+	Remote bool   `yaml:"remote" jsonschema_description:"Allow an address that is not loopback: what is served there needs no password."`
 }
 
 // Target is one database server in care.
 type Target struct {
-	DSN          string     `yaml:"dsn"`
-	PasswordFile string     `yaml:"password_file"`
-	PasswordEnv  string     `yaml:"password_env"`
-	Owner        string     `yaml:"owner"`
-	Objectives   Objectives `yaml:"objectives"`
-	Backup       Backup     `yaml:"backup"`
-	Log          Log        `yaml:"log"`
-	Heartbeat    Heartbeat  `yaml:"heartbeat"`
-	Drill        Drill      `yaml:"drill"`
-	Retention    Retention  `yaml:"retention"`
+	DSN          string     `yaml:"dsn" jsonschema:"required" jsonschema_description:"How to reach the server, without a password: postgres://role@host:5432/postgres."`
+	PasswordFile string     `yaml:"password_file" jsonschema_description:"File that holds the role's password; others must not be able to read it."`
+	PasswordEnv  string     `yaml:"password_env" jsonschema_description:"Environment variable that holds the role's password."`
+	RootCAFile   string     `yaml:"root_ca_file" jsonschema_description:"Certificates that the server's is checked against; none for the system's."`
+	Owner        string     `yaml:"owner" jsonschema_description:"Who answers for this target."`
+	Objectives   Objectives `yaml:"objectives" jsonschema_description:"What the owner promised."`
+	Backup       Backup     `yaml:"backup" jsonschema_description:"Base backups."`
+	Log          Log        `yaml:"log" jsonschema_description:"The continuous log."`
+	Heartbeat    Heartbeat  `yaml:"heartbeat" jsonschema_description:"The small row written to the target, which a drill looks for."`
+	Drill        Drill      `yaml:"drill" jsonschema_description:"Rehearsed restores."`
+	Retention    Retention  `yaml:"retention" jsonschema_description:"What is kept."`
 
 	Password secret.Value `yaml:"-"`
 }
 
 // Objectives are what the owner promised.
 type Objectives struct {
-	DataLoss   Duration `yaml:"data_loss"`
-	Resolution Duration `yaml:"resolution"`
-	Detection  Duration `yaml:"detection"`
-	ProofAge   Duration `yaml:"proof_age"`
+	DataLoss   Duration `yaml:"data_loss" jsonschema_description:"At most so much work is lost (RPO). Default: 1m."`
+	Resolution Duration `yaml:"resolution" jsonschema_description:"Restored within (RTO). Default: 4h."`
+	Detection  Duration `yaml:"detection" jsonschema_description:"An outage is noticed within. Default: 1m."`
+	ProofAge   Duration `yaml:"proof_age" jsonschema_description:"The last proof is never older. Default: 7d."`
 }
 
 // Backup says how base backups are taken.
 type Backup struct {
-	Schedule Schedule `yaml:"schedule"`
-	Read     string   `yaml:"read"` // protocol or files
-	Workers  int      `yaml:"workers"`
-	MaxChain int      `yaml:"max_chain"`
+	Schedule Schedule `yaml:"schedule" jsonschema_description:"When. Default: daily 02:00."`
+	Read     string   `yaml:"read" jsonschema:"enum=protocol,enum=files" jsonschema_description:"protocol reads over the replication protocol; files reads the data directory on this host, in parallel. Default: protocol."`
+	Workers  int      `yaml:"workers" jsonschema:"minimum=0" jsonschema_description:"Parallel readers when files are read; 0 for one a core."`
+	MaxChain int      `yaml:"max_chain" jsonschema:"minimum=1" jsonschema_description:"Deltas in a row before the next full backup. Default: 5."`
 }
 
 // Log says how the log is kept.
 type Log struct {
-	Enabled      bool     `yaml:"enabled"`
-	Slot         string   `yaml:"slot"`
-	Synchronous  bool     `yaml:"synchronous"`
-	PartialEvery Duration `yaml:"partial_every"`
-	MaxRetained  Size     `yaml:"max_retained"`
-	MaxSpool     Size     `yaml:"max_spool"`
+	Enabled      bool     `yaml:"enabled" jsonschema_description:"Keep the log. Default: true."`
+	Slot         string   `yaml:"slot" jsonschema_description:"Name of the replication slot. Default: refloat_ and the target's name, with _ for -."`
+	Synchronous  bool     `yaml:"synchronous" jsonschema_description:"Act as a synchronous standby: a commit waits until the log is on this machine's disk."`
+	PartialEvery Duration `yaml:"partial_every" jsonschema_description:"How often a segment that is not full is stored. Default: 10s."`
+	MaxRetained  Size     `yaml:"max_retained" jsonschema_description:"Log that the slot may hold on the server; past it the slot is given up rather than the server's disk filled. Default: 10GiB."`
+	MaxSpool     Size     `yaml:"max_spool" jsonschema_description:"Log that may wait on this machine for the repository. Default: 10GiB."`
 }
 
 // Heartbeat is the small row written to the target.
 type Heartbeat struct {
-	Enabled bool     `yaml:"enabled"`
-	Every   Duration `yaml:"every"`
+	Enabled bool     `yaml:"enabled" jsonschema_description:"Write it; refloat init --grants prints what that needs. Default: true."`
+	Every   Duration `yaml:"every" jsonschema_description:"How often. Default: 1s."`
 }
 
 // Drill says how restores are rehearsed.
 type Drill struct {
-	Schedule       Schedule    `yaml:"schedule"`
-	BinDir         string      `yaml:"bin_dir"`
-	RunAs          string      `yaml:"run_as"`
-	ScratchDir     string      `yaml:"scratch_dir"`
-	AcceptUnlogged []string    `yaml:"accept_unlogged"`
-	Assertions     []Assertion `yaml:"assertions"`
+	Schedule       Schedule    `yaml:"schedule" jsonschema_description:"When. Default: weekly sun 04:00."`
+	BinDir         string      `yaml:"bin_dir" jsonschema_description:"Folder of the server's programs on this machine; found by itself in the usual places."`
+	RunAs          string      `yaml:"run_as" jsonschema_description:"User that runs the scratch server when Refloat runs as root. Default: postgres."`
+	ScratchDir     string      `yaml:"scratch_dir" jsonschema_description:"Where scratch servers are made; needs room for the whole cluster. Default: the system's folder for temporary files."`
+	AcceptUnlogged []string    `yaml:"accept_unlogged" jsonschema_description:"Unlogged tables whose loss in a restore is accepted, as database.schema.table."`
+	Assertions     []Assertion `yaml:"assertions" jsonschema_description:"Your own questions to the restored copy."`
 }
 
 // Assertion is a question to the restored copy.
 type Assertion struct {
-	Name     string `yaml:"name"`
-	Database string `yaml:"database"`
-	SQL      string `yaml:"sql"`
-	Expect   string `yaml:"expect"`
+	Name     string `yaml:"name" jsonschema:"required" jsonschema_description:"Shown in the proof."`
+	Database string `yaml:"database" jsonschema_description:"Default: postgres."`
+	SQL      string `yaml:"sql" jsonschema:"required" jsonschema_description:"Its first value is compared."`
+	Expect   string `yaml:"expect" jsonschema_description:"As text. Default: t, which is what true reads as."`
 }
 
 // Retention says what is kept: days of coverage, and weekly and monthly backups.
 type Retention struct {
-	Days    int `yaml:"days"`
-	Weekly  int `yaml:"weekly"`
-	Monthly int `yaml:"monthly"`
+	Schedule Schedule `yaml:"schedule" jsonschema_description:"When what is no longer kept is deleted. Default: daily 05:00."`
+	Days     int      `yaml:"days" jsonschema:"minimum=1" jsonschema_description:"Days to each moment of which the target can be restored. Default: 14."`
+	Weekly   int      `yaml:"weekly" jsonschema:"minimum=0" jsonschema_description:"Last backups of so many weeks. Default: 4."`
+	Monthly  int      `yaml:"monthly" jsonschema:"minimum=0" jsonschema_description:"Last backups of so many months. Default: 6."`
+}
+
+// defaults is what a file that says nothing means.
+func defaults() Config {
+	return Config{
+		StateDir:   "/var/lib/refloat",
+		Server:     Server{Listen: "127.0.0.1:9464"},
+		Repository: Repository{Maintain: "0 6 * * *", Verify: "0 7 * * 0"},
+	}
+}
+
+// defaultTarget is what a target that says nothing means.
+func defaultTarget() Target {
+	return Target{
+		Objectives: Objectives{DataLoss: Duration(time.Minute), Resolution: Duration(4 * time.Hour), Detection: Duration(time.Minute), ProofAge: Duration(7 * 24 * time.Hour)},
+		Backup:     Backup{Schedule: "0 2 * * *", Read: "protocol", MaxChain: 5},
+		Log:        Log{Enabled: true, PartialEvery: Duration(10 * time.Second), MaxRetained: 10 << 30, MaxSpool: 10 << 30},
+		Heartbeat:  Heartbeat{Enabled: true, Every: Duration(time.Second)},
+		Drill:      Drill{Schedule: "0 4 * * 0", RunAs: "postgres"},
+		Retention:  Retention{Schedule: "0 5 * * *", Days: 14, Weekly: 4, Monthly: 6},
+	}
 }

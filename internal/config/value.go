@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml/ast"
 	"github.com/robfig/cron/v3"
 )
 
@@ -18,13 +17,15 @@ type Duration time.Duration
 // Size is a number of bytes, written with a unit: 512MiB, 10GiB.
 type Size int64
 
-// Schedule is a cron expression; "daily 02:00" and "every 6h" are turned into one.
+// Schedule is a cron expression; "daily 02:00" and the like
+// are turned into one. Empty for never.
 type Schedule string
 
 var (
 	durationPattern = regexp.MustCompile(`^([0-9]+)(ms|s|m|h|d)$`)
 	sizePattern     = regexp.MustCompile(`^([0-9]+)(KiB|MiB|GiB|TiB)$`)
 	dailyPattern    = regexp.MustCompile(`^daily ([01][0-9]|2[0-3]):([0-5][0-9])$`)
+	weeklyPattern   = regexp.MustCompile(`^weekly (mon|tue|wed|thu|fri|sat|sun) ([01][0-9]|2[0-3]):([0-5][0-9])$`)
 )
 
 // ParseDuration reads 10s, 1m, 4h, 7d.
@@ -53,11 +54,17 @@ func ParseSize(s string) (Size, error) {
 	return 0, fmt.Errorf("%q is not a size: write a whole number and a unit, like 512MiB or 10GiB", s)
 }
 
-// ParseSchedule reads a cron expression of five fields, "daily 02:00" or "every 6h".
+// ParseSchedule reads a cron expression of five fields, "daily 02:00",
+// "weekly sun 04:00", "every 6h", or "off", which is empty.
 func ParseSchedule(s string) (Schedule, error) {
 	expression := s
+	if s == "off" {
+		return "", nil
+	}
 	if m := dailyPattern.FindStringSubmatch(s); m != nil {
 		expression = m[2] + " " + m[1] + " * * *"
+	} else if m := weeklyPattern.FindStringSubmatch(s); m != nil {
+		expression = m[3] + " " + m[2] + " * * " + m[1]
 	} else if every, ok := strings.CutPrefix(s, "every "); ok {
 		d, err := ParseDuration(every)
 		if err != nil || d < Duration(time.Minute) {
@@ -66,26 +73,25 @@ func ParseSchedule(s string) (Schedule, error) {
 		expression = "@every " + time.Duration(d).String()
 	}
 	if _, err := cron.ParseStandard(expression); err != nil {
-		return "", fmt.Errorf("%q is not a schedule: write daily 02:00, every 6h or five cron fields like 15 2 * * *", s)
+		return "", fmt.Errorf("%q is not a schedule: write daily 02:00, weekly sun 04:00, every 6h, off, or five cron fields like 15 2 * * *", s)
 	}
 	return Schedule(expression), nil
 }
 
-// UnmarshalYAML reads the value where it stands.
-func (d *Duration) UnmarshalYAML(n ast.Node) error { return scalar(n, d, ParseDuration) }
+// UnmarshalText reads what ParseDuration understands.
+func (d *Duration) UnmarshalText(b []byte) (err error) {
+	*d, err = ParseDuration(string(b))
+	return err
+}
 
-// UnmarshalYAML reads the value where it stands.
-func (v *Size) UnmarshalYAML(n ast.Node) error { return scalar(n, v, ParseSize) }
+// UnmarshalText reads what ParseSize understands.
+func (v *Size) UnmarshalText(b []byte) (err error) {
+	*v, err = ParseSize(string(b))
+	return err
+}
 
-// UnmarshalYAML reads the value where it stands.
-func (v *Schedule) UnmarshalYAML(n ast.Node) error { return scalar(n, v, ParseSchedule) }
-
-func scalar[T any](n ast.Node, into *T, parse func(string) (T, error)) error {
-	t := n.GetToken()
-	v, err := parse(t.Value)
-	if err != nil {
-		return &Error{Line: t.Position.Line, Column: t.Position.Column, Message: err.Error()}
-	}
-	*into = v
-	return nil
+// UnmarshalText reads what ParseSchedule understands.
+func (v *Schedule) UnmarshalText(b []byte) (err error) {
+	*v, err = ParseSchedule(string(b))
+	return err
 }
