@@ -102,7 +102,7 @@ type TakeOptions struct {
 	Full      bool // do not build on an earlier backup
 	MaxChain  int  // deltas in a row before the next full; 0 for 5
 	FastStart bool
-	SpillDir  string // for changed pages of one file that do not fit in memory; default the system's folder for temporary files
-	Progress  func(Progress)
+	SpillDir  string         // for changed pages of one file that do not fit in memory; default the system's folder for temporary files
+	Progress  func(Progress) // called by one goroutine at a time
 	Logger    *slog.Logger
 }

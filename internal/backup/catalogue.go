@@ -27,6 +27,9 @@ func sourceOf(id target.ID) string { return "/" + string(id) }
 
 // Targets lists every target with a backup or a log in the repository.
 func (c *Catalogue) Targets(ctx context.Context) ([]target.ID, error) {
+	if err := c.Repo.Refresh(ctx); err != nil {
+		return nil, fmt.Errorf("list targets: %w", err)
+	}
 	snaps, err := c.Repo.Snapshots(ctx, "")
 	if err != nil {
 		return nil, fmt.Errorf("list targets: %w", err)
@@ -77,6 +80,10 @@ func (c *Catalogue) Damaged(ctx context.Context, id target.ID) ([]DamagedBackup,
 
 // entries reads the entry of each of a target's snapshots.
 func (c *Catalogue) entries(ctx context.Context, id target.ID) (all []Backup, bad []DamagedBackup, err error) {
+	// Another process may have taken, folded or deleted one.
+	if err := c.Repo.Refresh(ctx); err != nil {
+		return nil, nil, fmt.Errorf("list backups of %s: %w", id, err)
+	}
 	snaps, err := c.Repo.Snapshots(ctx, sourceOf(id))
 	if err != nil {
 		return nil, nil, fmt.Errorf("list backups of %s: %w", id, err)

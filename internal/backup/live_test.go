@@ -18,6 +18,7 @@ const sumOfAccounts = `SELECT count(*) || ' ' || sum(n) || ' ' || md5(string_agg
 func TestRealClusterThroughAChain(t *testing.T) {
 	for _, major := range []int{15, 18} {
 		t.Run(fmt.Sprint(major), func(t *testing.T) {
+			t.Parallel()
 			cat := testCatalogue(t)
 			c := targettest.Start(t, targettest.Options{Major: major, SegmentMiB: 1, Settings: map[string]string{"autovacuum": "off", "wal_keep_size": "256MB"}})
 			c.Exec(t, `CREATE TABLE account (id int, n int, filler text) WITH (fillfactor = 50);

@@ -57,6 +57,7 @@ type sink struct {
 	tableNode repository.Node
 
 	received, total atomic.Int64
+	telling         sync.Mutex
 
 	mu       sync.Mutex
 	begun    bool
@@ -259,7 +260,7 @@ func (s *sink) started() bool {
 
 // progress counts received bytes and tells of them.
 func (s *sink) progress(name string, n int64) {
-	done := s.received.Add(n)
+	s.received.Add(n)
 	if s.tell == nil || n == 0 {
 		return
 	}
@@ -267,7 +268,9 @@ func (s *sink) progress(name string, n int64) {
 	if strings.HasPrefix(name, "pg_wal/") {
 		phase = "log"
 	}
-	s.tell(Progress{Phase: phase, Done: done, Total: s.total.Load(), File: name})
+	s.telling.Lock() // one at a time, whoever calls
+	defer s.telling.Unlock()
+	s.tell(Progress{Phase: phase, Done: s.received.Load(), Total: s.total.Load(), File: name})
 }
 
 // put adds an entry of the tree.

@@ -180,16 +180,19 @@ func (t *taking) complete(s *sink, end target.BackupEnd) error {
 
 // entry describes the backup that was received.
 func (t *taking) entry(plan takePlan, s *sink, end target.BackupEnd) Backup {
-	at := s.start.At
+	at, ended := s.start.At, end.At
 	if at.IsZero() {
 		at = t.began
+	}
+	if ended.IsZero() {
+		ended = time.Now()
 	}
 	b := Backup{
 		Format: backupFormat, ID: t.newID(at), Target: t.o.Target, Kind: plan.kind(),
 		Method: methodProtocol, SystemID: t.server.SystemID, Version: t.server.Version,
 		SegmentSize: t.server.SegmentSize, Checksums: t.server.DataChecksums,
 		Start: s.start.Position, End: end.Position,
-		StartedAt: at.UTC(), EndedAt: end.At.UTC(), Took: time.Since(t.began),
+		StartedAt: at.UTC(), EndedAt: ended.UTC(), Took: time.Since(t.began),
 		Tablespaces: s.start.Tablespaces, Files: s.count, Bytes: s.restored, Received: s.received.Load(),
 		Findings: end.Findings, TornPages: end.TornPages, BootstrapRole: t.server.BootstrapRole,
 		Settings: map[string]string{},
@@ -233,8 +236,30 @@ func (t *taking) commit(ctx context.Context, w *repository.Writer, b Backup, tre
 	if err := w.Checkpoint(ctx); err != nil {
 		return Backup{}, err
 	}
+	if err := t.parentStays(ctx, b); err != nil {
+		return Backup{}, err
+	}
 	b.Stored = w.Stored()
 	return commitBackup(ctx, w, b, tree)
+}
+
+// parentStays looks once more for the backup that a delta builds on: someone
+// may have deleted it while the delta was taken.
+func (t *taking) parentStays(ctx context.Context, b Backup) error {
+	if b.Kind == Full {
+		return nil
+	}
+	if err := t.cat.Repo.Refresh(ctx); err != nil {
+		return err
+	}
+	snaps, err := t.cat.Repo.Snapshots(ctx, sourceOf(b.Target))
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(snaps, func(s repository.Snapshot) bool { return s.Tags[tagBackup] == b.Parent }) {
+		return fmt.Errorf("backup %s, which this one builds on, was deleted meanwhile: take another", b.Parent)
+	}
+	return nil
 }
 
 func (t *taking) tell(p Progress) {

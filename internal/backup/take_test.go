@@ -183,6 +183,22 @@ func TestCancelledBackupIsInvisible(t *testing.T) {
 	}
 }
 
+func TestParentDeletedMeanwhile(t *testing.T) {
+	c, m := testCatalogue(t), newMemCluster()
+	first := take(t, c, m, TakeOptions{})
+	_, err := c.Take(t.Context(), m, TakeOptions{Target: memTarget, Progress: func(p Progress) {
+		if p.Phase == "log" {
+			_ = c.Delete(t.Context(), memTarget, first.ID) // the second of these finds nothing
+		}
+	}})
+	if err == nil || !strings.Contains(err.Error(), "deleted meanwhile") {
+		t.Errorf("got %v", err)
+	}
+	if l, err := c.List(t.Context(), memTarget); err != nil || len(l) != 0 {
+		t.Errorf("%v, %v", l, err)
+	}
+}
+
 func TestDamagedParentMakesAFull(t *testing.T) {
 	dir := t.TempDir()
 	c, m := &Catalogue{Repo: testRepo(t, dir)}, newMemCluster()
@@ -206,6 +222,7 @@ func TestDamagedParentMakesAFull(t *testing.T) {
 // TestChain takes chains of backups over random changes, by every method, and
 // reads each state back: before and after folding and deleting.
 func TestChain(t *testing.T) {
+	t.Parallel()
 	repo := testRepo(t, t.TempDir())
 	n := 0
 	rapid.Check(t, func(t *rapid.T) {
