@@ -42,7 +42,8 @@ type sink struct {
 	parent *pageTable // of the backup that a delta builds on; nil for a full
 	direct bool       // the source calls from many goroutines: store in them
 	tell   func(Progress)
-	spill  string // folder for changed pages that do not fit in memory
+	spill  string                                                     // folder for changed pages that do not fit in memory
+	below  func(ctx context.Context, path string) (FileReader, error) // reads a file of the parent
 
 	ctx   context.Context // ends at the first failure
 	fail  context.CancelCauseFunc
@@ -59,6 +60,8 @@ type sink struct {
 	received, total atomic.Int64
 	telling         sync.Mutex
 
+	visible visibility // of an incremental; guarded by mu
+
 	mu       sync.Mutex
 	begun    bool
 	start    target.BackupStart
@@ -73,6 +76,7 @@ func newSink(ctx context.Context, w objectWriter, parent *pageTable, o TakeOptio
 	s := &sink{
 		w: w, parent: parent, direct: o.ReadFiles, tell: o.Progress, spill: o.SpillDir,
 		pool: newBufferPool(relayBuffers), slots: make(chan struct{}, storeSlots), zero: zeroHash(),
+		visible:   visibility{segmentBlocks: defaultSegmentBlocks, changed: map[string][]changedBlocks{}, maps: map[string]mapDelta{}},
 		tableDone: make(chan struct{}), nodes: map[string]repository.Node{}, empty: map[uint32]repository.Node{},
 	}
 	s.ctx, s.fail = context.WithCancelCause(ctx)
@@ -94,6 +98,9 @@ func newSink(ctx context.Context, w objectWriter, parent *pageTable, o TakeOptio
 func (s *sink) finish() ([]repository.Node, error) {
 	s.files.Wait()
 	if err := s.failed(); err != nil {
+		return nil, err
+	}
+	if err := s.storeMaps(s.ctx); err != nil {
 		return nil, err
 	}
 	if err := errors.Join(s.table.close(), s.tablePipe.Close()); err != nil {
@@ -183,7 +190,18 @@ func (s *sink) File(ctx context.Context, f target.File, r io.Reader) error {
 			return s.store(ctx, f, r, s.storeChanged)
 		}
 	}
+	if s.incremental() {
+		s.mu.Lock()
+		s.visible.noteTable(f.Path, true, nil)
+		s.mu.Unlock()
+	}
 	return s.store(ctx, f, r, s.storePages)
+}
+
+func (s *sink) incremental() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.start.Incremental
 }
 
 // IncrementalFile stores the pages that the server found changed.
@@ -195,11 +213,18 @@ func (s *sink) IncrementalFile(ctx context.Context, f target.File, inc target.In
 		return fmt.Errorf("%s: the server sent only changed blocks, but there is nothing to build on", f.Path)
 	}
 	if _, ok := s.parent.blocks(f.Path); !ok {
-		return fmt.Errorf("%s: the server sent only changed blocks, but the backup that it builds on lacks the file", f.Path)
+		return fmt.Errorf("%s: the backup to build on has no pages of this file: %w", f.Path, target.ErrNoIncremental)
 	}
 	f.Size = int64(len(inc.Blocks)) * target.PageSize
+	keep := s.storeIncremental
+	if fork, ok := parseFork(f.Path); ok && fork.fork == "_vm" {
+		keep = s.holdMap
+	}
+	s.mu.Lock()
+	s.visible.noteTable(f.Path, false, inc.Blocks)
+	s.mu.Unlock()
 	return s.store(ctx, f, pages, func(ctx context.Context, f target.File, r io.Reader) error {
-		return s.storeIncremental(ctx, f, inc, r)
+		return keep(ctx, f, inc, r)
 	})
 }
 

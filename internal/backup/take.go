@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"math/big"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/refloat-db/refloat/internal/repository"
@@ -126,6 +127,10 @@ func (t *taking) attempt(ctx context.Context, plan takePlan) (b Backup, err erro
 	}()
 	s := newSink(ctx, w, base.pageTable(), t.o)
 	defer s.abort()
+	s.below = t.below(plan)
+	if n, err := strconv.ParseInt(t.server.Settings["segment_size"], 10, 64); err == nil && n > 0 {
+		s.visible.segmentBlocks = n // pg_settings gives it in blocks
+	}
 	end, err := t.src.BaseBackup(ctx, t.request(ctx, plan, base), s)
 	if err != nil {
 		if serr := s.failed(); serr != nil && ctx.Err() == nil {
@@ -160,6 +165,21 @@ func (t *taking) request(ctx context.Context, plan takePlan, base *base) target.
 		req.PrevManifest = func() (io.ReadCloser, error) { return t.cat.Repo.OpenObject(ctx, base.manifest) }
 	}
 	return req
+}
+
+// below opens files of the backup that is built on, which is opened once, when
+// first asked for.
+func (t *taking) below(plan takePlan) func(context.Context, string) (FileReader, error) {
+	var img *Image
+	return func(ctx context.Context, path string) (FileReader, error) {
+		if img == nil {
+			var err error
+			if img, err = t.cat.Open(ctx, *plan.parent); err != nil {
+				return nil, err
+			}
+		}
+		return img.OpenFile(ctx, path)
+	}
 }
 
 // complete refuses a backup that lacks what every restore needs.
