@@ -24,30 +24,6 @@ func goodPage(block uint32, lsn target.LSN) [target.PageSize]byte {
 	return page
 }
 
-// slowChecksum is PostgreSQL's algorithm, written as its comment describes it.
-func slowChecksum(page [target.PageSize]byte, block uint32) uint16 {
-	page[8], page[9] = 0, 0
-	sums := pageSums
-	for i := 0; i < target.PageSize/4; i++ {
-		sums[i%32] = mixSum(sums[i%32], binary.LittleEndian.Uint32(page[4*i:]))
-	}
-	var out uint32
-	for _, s := range sums {
-		out ^= mixSum(mixSum(s, 0), 0)
-	}
-	return uint16((out^block)%65535 + 1)
-}
-
-func TestPageChecksum(t *testing.T) {
-	for block := range uint32(50) {
-		page := goodPage(block*77777, 1)
-		before := page
-		if got, want := pageChecksum(&page, block), slowChecksum(page, block); got != want || page != before {
-			t.Fatalf("block %d: %#x instead of %#x", block, got, want)
-		}
-	}
-}
-
 func TestPageChecker(t *testing.T) {
 	const pages = 40
 	var file bytes.Buffer
