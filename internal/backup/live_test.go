@@ -40,8 +40,12 @@ const (
 // TestRealClusterThroughAChain takes a chain of backups of a busy server,
 // starts a server from each, and compares what it says.
 func TestRealClusterThroughAChain(t *testing.T) {
-	for major, method := range map[int]string{15: methodProtocol, 17: methodIncremental, 18: methodIncremental} {
-		t.Run(fmt.Sprint(major), func(t *testing.T) {
+	for _, tc := range []struct {
+		major  int
+		method string
+	}{{15, methodProtocol}, {15, methodFiles}, {17, methodIncremental}, {18, methodIncremental}} {
+		major, method := tc.major, tc.method
+		t.Run(fmt.Sprint(major, " ", method), func(t *testing.T) {
 			t.Parallel()
 			cat := testCatalogue(t)
 			settings := map[string]string{"autovacuum": "off", "wal_keep_size": "256MB"}
@@ -58,7 +62,7 @@ func TestRealClusterThroughAChain(t *testing.T) {
 			sums := map[string]string{}
 			for i := range 4 {
 				sum := c.Query(t, sumOfAccounts) + " " + c.Query(t, sumOfIDs)
-				b, err := cat.Take(t.Context(), liveSource(t, c), TakeOptions{Target: memTarget, FastStart: true})
+				b, err := cat.Take(t.Context(), liveSource(t, c), TakeOptions{Target: memTarget, FastStart: true, ReadFiles: method == methodFiles})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -75,7 +79,7 @@ func TestRealClusterThroughAChain(t *testing.T) {
 			sizeOfDelta(t, cat, took[1], c.Query(t, "SELECT pg_relation_filepath('account')"))
 			t.Logf("full: %d files, %d bytes, %d received, %d stored; delta: %d received, %d stored", took[0].Files, took[0].Bytes, took[0].Received, took[0].Stored, took[1].Received, took[1].Stored)
 			c.Exec(t, "CHECKPOINT")
-			idle := takeBoth(t, cat, c)
+			idle := takeBoth(t, cat, c, method)
 			sums[idle.ID] = c.Query(t, sumOfAccounts) + " " + c.Query(t, sumOfIDs)
 			for _, b := range append(took[2:], idle) {
 				img, err := cat.Open(t.Context(), b)
@@ -137,13 +141,13 @@ func sizeOfDelta(t *testing.T, cat *Catalogue, delta Backup, table string) {
 }
 
 // takeBoth takes a delta and a full of an idle server and compares every page.
-func takeBoth(t *testing.T, cat *Catalogue, c *targettest.Cluster) Backup {
+func takeBoth(t *testing.T, cat *Catalogue, c *targettest.Cluster, method string) Backup {
 	t.Helper()
-	delta, err := cat.Take(t.Context(), liveSource(t, c), TakeOptions{Target: memTarget, FastStart: true})
+	delta, err := cat.Take(t.Context(), liveSource(t, c), TakeOptions{Target: memTarget, FastStart: true, ReadFiles: method == methodFiles})
 	if err != nil {
 		t.Fatal(err)
 	}
-	full, err := cat.Take(t.Context(), liveSource(t, c), TakeOptions{Target: memTarget, Full: true, FastStart: true})
+	full, err := cat.Take(t.Context(), liveSource(t, c), TakeOptions{Target: memTarget, Full: true, FastStart: true, ReadFiles: method == methodFiles})
 	if err != nil {
 		t.Fatal(err)
 	}

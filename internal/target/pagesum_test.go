@@ -34,4 +34,3 @@ func TestPageChecksum(t *testing.T) {
 		}
 	}
 }
-
