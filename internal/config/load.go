@@ -33,6 +33,9 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.Message)
 }
 
+// ErrNoFile means that the configuration cannot be read at all.
+var ErrNoFile = errors.New("no configuration")
+
 // Find says which file is read: path if given, else $REFLOAT_CONFIG, else
 // ./refloat.yaml, else /etc/refloat/refloat.yaml.
 func Find(path string, env func(string) (string, bool)) string {
@@ -56,7 +59,7 @@ func Load(path string, env func(string) (string, bool)) (Config, error) {
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return Config{}, fmt.Errorf("read configuration: %w (make one with refloat init, or name it with --config)", err)
+		return Config{}, fmt.Errorf("%w: %w", ErrNoFile, err)
 	}
 	return Parse(path, text, env)
 }
@@ -265,3 +268,7 @@ func (l *loader) limits(at, name string, t *Target) {
 		}
 	}
 }
+
+// Environment reads a variable of this process; the other rooms are given what
+// they need by way of the configuration.
+func Environment(key string) (string, bool) { return os.LookupEnv(key) }

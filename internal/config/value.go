@@ -95,3 +95,6 @@ func (v *Schedule) UnmarshalText(b []byte) (err error) {
 	*v, err = ParseSchedule(string(b))
 	return err
 }
+
+// Std is d as the standard library has it.
+func (d Duration) Std() time.Duration { return time.Duration(d) }

@@ -1,0 +1,107 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/refloat-db/refloat/internal/backup"
+	"github.com/refloat-db/refloat/internal/config"
+	"github.com/refloat-db/refloat/internal/repository"
+	"github.com/refloat-db/refloat/internal/store/sqlite"
+	"github.com/refloat-db/refloat/internal/target"
+	"github.com/refloat-db/refloat/internal/target/postgres"
+)
+
+// Class sorts errors for exit codes.
+type Class int
+
+// The classes.
+const (
+	ClassError      Class = iota // anything else
+	ClassUsage                   // the command line or the configuration
+	ClassVerdict                 // it cannot be restored, or not so
+	ClassRepository              // the repository cannot be used
+	ClassCancelled
+)
+
+// Explanation is an error as a person is told it. Code is stable.
+type Explanation struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Next    string `json:"next"`
+	Class   Class  `json:"-"`
+}
+
+// explanations are in order of precedence.
+var explanations = [...]struct {
+	err   error
+	code  string
+	class Class
+	next  string
+}{
+	{context.Canceled, "cancelled", ClassCancelled, "nothing half-made is believed; run it again when you like"},
+	{config.ErrNoFile, "no-configuration", ClassUsage, "make one with refloat init, name it with --config, or use --repo URL without one"},
+	{ErrUsage, "usage", ClassUsage, "see refloat help"},
+	{ErrNoTarget, "no-target", ClassUsage, "name a target of the configuration, or add it there (refloat config check)"},
+	{postgres.ErrPasswordInDSN, "password-in-dsn", ClassUsage, "write the password to a file of its own (chmod 600) and name it with password_file"},
+	{ErrNotRecovered, "not-recoverable", ClassVerdict, "run: refloat coverage TARGET"},
+	{repository.ErrPassphrase, "wrong-passphrase", ClassRepository, "check repository.passphrase_file: the passphrase is the one that the repository was made with"},
+	{repository.ErrNoRepository, "no-repository", ClassRepository, "check the location; make a new repository with refloat repo init"},
+	{repository.ErrExists, "repository-exists", ClassRepository, "use it as it is, or choose another location"},
+	{repository.ErrVersion, "repository-version", ClassRepository, "use the Refloat that wrote it, or a newer one"},
+	{repository.ErrFull, "repository-full", ClassRepository, "make room, then run: refloat retention --apply and refloat repo maintain"},
+	{repository.ErrUnreachable, "repository-unreachable", ClassRepository, "check the location, the network and the credentials"},
+	{backup.ErrBroken, "backup-damaged", ClassRepository, "restore from another backup (refloat backups), run refloat repo verify --full, and take a new full backup"},
+	{backup.ErrLogBroken, "log-damaged", ClassRepository, "run refloat coverage to see what can be restored, and take a new base backup"},
+	{repository.ErrCorrupt, "repository-damaged", ClassRepository, "run: refloat repo verify --full; then take a new full base backup"},
+	{backup.ErrNoBackup, "no-backup", ClassVerdict, "take one: refloat backup TARGET"},
+	{backup.ErrWrongCluster, "wrong-cluster", ClassError, "check the DSN, or give the new cluster a target name of its own"},
+	{backup.ErrDiverged, "log-diverged", ClassError, "give the server a target name of its own, and take a base backup of it"},
+	{backup.ErrServerBehind, "server-behind", ClassError, "check that the DSN leads to the current primary"},
+	{backup.ErrClock, "clock", ClassError, "set this machine's clock right"},
+	{backup.ErrNeeded, "backup-needed", ClassError, "delete those first"},
+	{ErrServerRuns, "server-runs", ClassError, "stop it first, or use another state_dir"},
+	{sqlite.ErrNoState, "no-state", ClassError, "start refloat server, or check state_dir"},
+	{sqlite.ErrNewer, "state-newer", ClassError, "use the Refloat that wrote it, or a newer one"},
+	{target.ErrReadOnly, "target-read-only", ClassError, "check that the DSN leads to the current primary"},
+	{target.ErrNoHeartbeat, "no-heartbeat", ClassError, "run the SQL that refloat init --grants prints"},
+	{target.ErrLogRemoved, "log-removed", ClassError, "take a new base backup"},
+	{repository.ErrNotFound, "not-found", ClassRepository, "run: refloat repo verify"},
+}
+
+// Explain finds an error's code, class and what to do next.
+func Explain(err error) Explanation {
+	e := Explanation{Code: "failed", Message: err.Error(), Next: "run it again with --verbose to see more"}
+	var wrong *config.Error
+	if errors.As(err, &wrong) {
+		e.Code, e.Class, e.Next = "configuration", ClassUsage, "mend that line, then run: refloat config check"
+		return e
+	}
+	for _, x := range explanations {
+		if errors.Is(err, x.err) {
+			e.Code, e.Class, e.Next = x.code, x.class, x.next
+			break
+		}
+	}
+	if hint := connectionHint(e.Message); e.Code == "failed" && hint != "" {
+		e.Code, e.Next = "target-unreachable", hint
+	}
+	return e
+}
+
+// connectionHint knows the ways in which a server refuses.
+func connectionHint(message string) string {
+	for _, x := range [...]struct{ has, next string }{
+		{"no pg_hba.conf entry", "add the lines that refloat init --grants prints to pg_hba.conf, and reload"},
+		{"password authentication failed", "check password_file"},
+		{"connection refused", "check that the server runs, and host and port in the dsn"},
+		{"no such host", "check the host in the dsn"},
+		{"failed to connect", "check the dsn, and that the server can be reached from here"},
+	} {
+		if strings.Contains(message, x.has) {
+			return x.next
+		}
+	}
+	return ""
+}
