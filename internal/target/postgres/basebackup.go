@@ -256,8 +256,13 @@ func (b *protocolBackup) receive(ctx context.Context, fail context.CancelCauseFu
 	if err := conn.Frontend().Flush(); err != nil {
 		return target.Position{}, err
 	}
+	return b.collect(ctx, fail, connMessages{conn})
+}
+
+// collect takes the answer to the command.
+func (b *protocolBackup) collect(ctx context.Context, fail context.CancelCauseFunc, msgs messages) (target.Position, error) {
 	s := &backupStream{
-		msgs: connMessages{conn}, legacy: b.facts.version.Major() == oldestMajor, manifest: true,
+		msgs: msgs, legacy: b.facts.version.Major() == oldestMajor, manifest: true,
 		pipe: b.pipe, verdicts: b.files.verdicts, log: b.cluster.log,
 		begin: func(start streamStart) error { return b.begin(ctx, fail, start) },
 	}
@@ -292,6 +297,7 @@ func (b *protocolBackup) begin(ctx context.Context, fail context.CancelCauseFunc
 	for i, t := range start.tablespaces {
 		start.tablespaces[i].Name = b.glance.names[t.OID]
 	}
+	b.files.verdicts.tablespaces(start.tablespaces)
 	told := target.BackupStart{
 		Position: start.position, At: time.Now().Add(b.glance.offset).UTC(), Tablespaces: start.tablespaces,
 		EstimatedSize: start.size, Incremental: b.req.PrevManifest != nil,

@@ -29,6 +29,7 @@ type pageVerdicts struct {
 	suspects map[string][]suspect
 	more     map[string]int64 // those not kept
 	warned   map[pageKey]string
+	spaces   []target.Tablespace
 	other    string // the server says that there are bad pages, but not which
 }
 
@@ -44,6 +45,23 @@ func (v *pageVerdicts) suspect(file string, s suspect) {
 		return
 	}
 	v.suspects[file] = append(v.suspects[file], s)
+}
+
+// tablespaces tells where the server keeps them: its warnings name files so.
+func (v *pageVerdicts) tablespaces(all []target.Tablespace) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.spaces = all
+}
+
+// nameInBackup is the name, in a backup, of a file as the server names it.
+func (v *pageVerdicts) nameInBackup(file string) string {
+	for _, t := range v.spaces {
+		if rest, ok := strings.CutPrefix(file, t.Location+"/"); ok {
+			return fmt.Sprintf("pg_tblspc/%d/%s", t.OID, rest)
+		}
+	}
+	return strings.TrimPrefix(file, "./")
 }
 
 // The server's words in English; in another language only its final error,
@@ -63,7 +81,7 @@ func (v *pageVerdicts) warn(message string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if len(v.warned) < 100*maxPerFile {
-		v.warned[pageKey{strings.TrimPrefix(m[1], "./"), block}] = message
+		v.warned[pageKey{v.nameInBackup(m[1]), block}] = message
 	}
 	return true
 }
