@@ -61,6 +61,7 @@ var explanations = [...]struct {
 	{backup.ErrServerBehind, "server-behind", ClassError, "check that the DSN leads to the current primary"},
 	{backup.ErrClock, "clock", ClassError, "set this machine's clock right"},
 	{backup.ErrNeeded, "backup-needed", ClassError, "delete those first"},
+	{ErrFileExists, "file-exists", ClassUsage, "choose another name with --out, or overwrite it with --force"},
 	{ErrServerRuns, "server-runs", ClassError, "stop it first, or use another state_dir"},
 	{sqlite.ErrNoState, "no-state", ClassError, "start refloat server, or check state_dir"},
 	{sqlite.ErrNewer, "state-newer", ClassError, "use the Refloat that wrote it, or a newer one"},

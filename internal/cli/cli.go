@@ -89,7 +89,7 @@ proof.
 
 func addCommands(g *globals, add func(group string, commands ...*cobra.Command)) {
 	add("repo", repoCommand(g), kitCommand(g))
-	add("care", configCommand(g))
+	add("care", initCommand(g), configCommand(g))
 	add("", versionCommand(g))
 }
 
