@@ -28,6 +28,9 @@ type LogEvents struct {
 	// Gap tells of a stretch of log that is lost for good. It is in the
 	// repository already.
 	Gap func(backup.Gap)
+	// Trouble tells what a person must know of the log now; none clears it. May
+	// be nil.
+	Trouble func([]string)
 }
 
 // SlotView is a slot, and where the server's log ended when it was seen.
@@ -42,6 +45,7 @@ type Care struct {
 	Target     target.ID
 	Objectives proof.Objectives
 	SlotBound  int64 // bytes retained on the server past which the slot is given up; 0 for never
+	NoLog      bool  // the configuration does not want the log kept
 
 	// Receive keeps the log until ctx ends, then stores what it still holds and
 	// returns nil, within half a minute even when the repository cannot be
@@ -50,10 +54,12 @@ type Care struct {
 	// Slot looks at the slot on the server.
 	Slot func(ctx context.Context) (SlotView, error)
 	// GiveUp drops the slot and records the gap, so that NeedsBackup then asks
-	// for a base backup. No Receive runs meanwhile.
+	// for a base backup. No Receive runs meanwhile. Nil when Receive bounds its
+	// slot itself.
 	GiveUp func(ctx context.Context, s target.Slot) error
 	// Beat writes the next beat; nil when the heartbeat is not granted.
-	Beat func(ctx context.Context) (target.Beat, error)
+	Beat      func(ctx context.Context) (target.Beat, error)
+	BeatEvery time.Duration // default 1 s
 
 	// Backup takes a base backup.
 	Backup func(ctx context.Context) (backup.Backup, error)
@@ -129,7 +135,7 @@ func NewDaemon(o DaemonOptions) (*Daemon, error) {
 		if slices.ContainsFunc(o.Targets[:i], func(b Care) bool { return b.Target == c.Target }) {
 			return nil, fmt.Errorf("target %s is given twice", c.Target)
 		}
-		if c.Receive == nil || c.Slot == nil || c.GiveUp == nil || c.Backup == nil || c.NeedsBackup == nil {
+		if c.Receive == nil || c.Slot == nil || c.Backup == nil || c.NeedsBackup == nil {
 			return nil, fmt.Errorf("target %s: the daemon was not given all it must do", c.Target)
 		}
 	}
@@ -273,7 +279,7 @@ func (r *running) listen(ctx context.Context) error {
 // ready names the first target whose log does not arrive.
 func (r *running) ready() error {
 	for _, w := range r.targets {
-		if !w.streaming() {
+		if !w.NoLog && !w.streaming() {
 			return fmt.Errorf("no log is arriving from %s", w.Target)
 		}
 	}

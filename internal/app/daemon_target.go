@@ -1,10 +1,12 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -66,6 +68,7 @@ type watch struct {
 	raising  sync.Mutex      // held while an alarm is raised
 	repo     status.Facts    // what the repository said last
 	repoRead bool
+	told     string // the trouble told last; guarded by mu
 }
 
 func newWatch(c Care, mem memory, log *slog.Logger, record recordFunc, enqueue enqueueFunc) *watch {
@@ -78,7 +81,7 @@ func (w *watch) start(ctx context.Context) func(context.Context) error {
 	var parts sync.WaitGroup
 	parts.Go(func() { w.receive(ctx) })
 	if w.Beat != nil {
-		parts.Go(func() { w.every(ctx, beatEvery, w.beatOnce) })
+		parts.Go(func() { w.every(ctx, cmp.Or(w.BeatEvery, beatEvery), w.beatOnce) })
 	}
 	parts.Go(func() { w.every(ctx, slotEvery, w.slotOnce) })
 	parts.Go(func() { w.every(ctx, markEvery, w.keepMark) })
@@ -159,7 +162,7 @@ func (w *watch) guarded(ctx context.Context) (err error) {
 			err = fmt.Errorf("the log receiver broke: %v", p)
 		}
 	}()
-	return w.Receive(ctx, LogEvents{Acknowledged: w.acknowledged, Gap: func(g backup.Gap) { w.gap(ctx, g) }})
+	return w.Receive(ctx, LogEvents{Acknowledged: w.acknowledged, Gap: func(g backup.Gap) { w.gap(ctx, g) }, Trouble: func(all []string) { w.trouble(ctx, all) }})
 }
 
 func (w *watch) acknowledged(m status.LogMark) {
@@ -174,9 +177,29 @@ func (w *watch) acknowledged(m status.LogMark) {
 	w.mark = m
 }
 
+// trouble shows what the receiver says is wrong. It is told often and mostly
+// the same.
+func (w *watch) trouble(ctx context.Context, all []string) {
+	text := strings.Join(all, "; ")
+	w.mu.Lock()
+	same := text == w.told
+	w.told = text
+	w.mu.Unlock()
+	switch {
+	case same:
+	case text == "":
+		w.clear(ctx, status.AlarmLog, "*")
+	default:
+		w.raise(ctx, status.Alarm{Code: status.AlarmLog, Detail: text, Next: "see that the target and the repository can be reached; refloat log status shows how far the log is"})
+	}
+}
+
 // waitForLog gives the log a moment to begin before the first base backup, so
 // that nothing lies between the two.
 func (w *watch) waitForLog(ctx context.Context) {
+	if w.NoLog {
+		return
+	}
 	select {
 	case <-w.arrived:
 	case <-time.After(firstLog):
@@ -271,7 +294,7 @@ func (w *watch) slotOnce(ctx context.Context) {
 	w.slot = status.Slot{Slot: v.Slot, Bound: w.SlotBound, SeenAt: time.Now().UTC()}
 	w.server = v.Server
 	seen, restart := w.slot, w.restart
-	over := PastBound(v.Slot, w.SlotBound) && drops == w.drops
+	over := w.GiveUp != nil && PastBound(v.Slot, w.SlotBound) && drops == w.drops
 	if over {
 		w.giveUp = &v.Slot
 	}
@@ -296,7 +319,7 @@ func (w *watch) watchLog(ctx context.Context, err error) {
 	w.mu.Lock()
 	quiet := time.Since(later(w.mark.At, w.since))
 	w.mu.Unlock()
-	if quiet <= stopAlarm {
+	if w.NoLog || quiet <= stopAlarm {
 		return
 	}
 	detail := fmt.Sprintf("no log has arrived for %s", status.Age(quiet))

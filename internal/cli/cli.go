@@ -21,6 +21,7 @@ type globals struct {
 	config, repo, passphraseFile string
 	json, verbose                bool
 
+	serving        bool // to be stopped by a signal is no failure
 	started        bool // a command began, so that errors are no longer about the command line
 	stdin          io.Reader
 	stdout, stderr io.Writer
@@ -40,6 +41,9 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	err := root.ExecuteContext(ctx)
 	if err != nil && !g.started {
 		err = usageError{err}
+	}
+	if g.serving && ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = nil
 	}
 	if err != nil && ctx.Err() != nil && !errors.As(err, new(verdict)) {
 		err = fmt.Errorf("cancelled: %w", context.Cause(ctx))
@@ -88,8 +92,9 @@ proof.
 }
 
 func addCommands(g *globals, add func(group string, commands ...*cobra.Command)) {
-	add("repo", repoCommand(g), kitCommand(g))
-	add("care", initCommand(g), configCommand(g))
+	add("care", initCommand(g), configCommand(g), serverCommand(g), statusCommand(g), backupCommand(g), logCommand(g), retentionCommand(g))
+	add("recover", backupsCommand(g), coverageCommand(g))
+	add("repo", repoCommand(g), kitCommand(g), journalCommand(g))
 	add("", versionCommand(g))
 }
 

@@ -42,6 +42,7 @@ const (
 	AlarmGap        = "log-gap"         // a stretch of log is lost for good
 	AlarmSlotGone   = "slot-given-up"   // the slot was dropped to save the server's disk
 	AlarmSlotFull   = "slot-retention"  // the slot holds much log on the server
+	AlarmLog        = "log-trouble"     // the log's receiver needs a person
 	AlarmLogStopped = "log-stopped"     // no log is arriving
 	AlarmBackup     = "backup-failed"   // scheduled base backups fail
 	AlarmDrill      = "drill-failed"    // a drill did not prove the target

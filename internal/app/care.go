@@ -1,0 +1,407 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/refloat-db/refloat/internal/backup"
+	"github.com/refloat-db/refloat/internal/config"
+	"github.com/refloat-db/refloat/internal/repository"
+	"github.com/refloat-db/refloat/internal/schedule"
+	"github.com/refloat-db/refloat/internal/secret"
+	"github.com/refloat-db/refloat/internal/status"
+	"github.com/refloat-db/refloat/internal/target"
+)
+
+// pollEvery is how often a receiver is asked how far it is.
+const pollEvery = 500 * time.Millisecond
+
+// Serve takes every target of the configuration into care until ctx ends.
+func (a *App) Serve(ctx context.Context) error {
+	if len(a.cfg.Targets) == 0 {
+		return fmt.Errorf("%w: %s has no targets to take into care", ErrNoTarget, a.cfg.Path)
+	}
+	repo, err := a.open(ctx, false)
+	if err != nil {
+		return err
+	}
+	o := DaemonOptions{
+		StateDir: a.cfg.StateDir, Listen: a.cfg.Server.Listen, ListenRemote: a.cfg.Server.Remote,
+		Version: Version, Logger: a.log, Secrets: a.secrets(),
+	}
+	for _, name := range a.Targets() {
+		c, done, err := a.care(repo, name)
+		if err != nil {
+			return err
+		}
+		defer done()
+		o.Targets = append(o.Targets, c)
+	}
+	if o.Repository, err = a.repositoryCare(repo); err != nil {
+		return err
+	}
+	d, err := NewDaemon(o)
+	if err != nil {
+		return err
+	}
+	return d.Run(ctx)
+}
+
+func (a *App) secrets() []secret.Value {
+	out := []secret.Value{a.cfg.Repository.Passphrase, a.cfg.Repository.S3.SecretAccessKey, a.cfg.Repository.S3.SessionToken, a.cfg.Repository.Azure.Key}
+	for _, t := range a.cfg.Targets {
+		out = append(out, t.Password)
+	}
+	return out
+}
+
+func when(s config.Schedule) (schedule.When, error) {
+	if s == "" {
+		return nil, nil
+	}
+	return schedule.Cron(string(s), time.Local)
+}
+
+func (a *App) repositoryCare(repo *repository.Repository) (RepositoryCare, error) {
+	maintain, err := when(a.cfg.Repository.Maintain)
+	if err != nil {
+		return RepositoryCare{}, err
+	}
+	verify, err := when(a.cfg.Repository.Verify)
+	if err != nil {
+		return RepositoryCare{}, err
+	}
+	return RepositoryCare{
+		MaintainAt: maintain, VerifyAt: verify,
+		Maintain: func(ctx context.Context) error {
+			_, err := repo.Maintain(ctx, repository.MaintainOptions{})
+			return err
+		},
+		Verify: func(ctx context.Context) ([]string, error) {
+			r, err := repo.Verify(ctx, repository.VerifyOptions{})
+			out := []string{}
+			for _, d := range r.Damage {
+				out = append(out, d.Object+": "+d.Detail)
+			}
+			return out, err
+		},
+	}, nil
+}
+
+// care joins a target with the repository. What it returns beside the care
+// ends the heartbeat's connection.
+func (a *App) care(repo *repository.Repository, name string) (Care, func(), error) {
+	id, t, err := a.target(name)
+	if err != nil {
+		return Care{}, nil, err
+	}
+	source, err := a.cluster(name, "refloat")
+	if err != nil {
+		return Care{}, nil, err
+	}
+	k := &keeper{app: a, name: name, repo: repo}
+	c := NewCare(CareOptions{
+		Target: id, Objectives: objectives(t), Repository: repo, Source: source, LogSource: source, Slot: t.Log.Slot, SlotBound: int64(t.Log.MaxRetained),
+		Coverage:  func(ctx context.Context) (*status.Coverage, error) { return statusCoverage(ctx, repo, id) },
+		LastProof: a.lastProofIn(repo, id),
+	})
+	// The receiver watches and bounds its own slot: nobody else does.
+	c.Receive, c.Slot, c.GiveUp, c.NoLog = k.receive, k.slot, nil, !t.Log.Enabled
+	c.Backup = func(ctx context.Context) (Backup, error) {
+		o := takeOptions(id, t)
+		o.Logger = a.log
+		reason, err := c.NeedsBackup(ctx)
+		o.FastStart = err == nil && reason != "" // nothing protects the target yet
+		b, err := a.take(ctx, name, o)
+		if err == nil {
+			k.backedUp()
+		}
+		return b, err
+	}
+	c.Retain = func(ctx context.Context) error {
+		_, err := a.Retention(ctx, name, true)
+		return err
+	}
+	done := func() {}
+	if t.Heartbeat.Enabled {
+		beats, err := a.cluster(name, "refloat heartbeat")
+		if err != nil {
+			return Care{}, nil, err
+		}
+		h := beats.Heartbeat(id)
+		var prev target.Beat // used by one goroutine
+		c.BeatEvery = t.Heartbeat.Every.Std()
+		c.Beat = func(ctx context.Context) (target.Beat, error) {
+			b, err := h.Beat(ctx, prev, time.Now())
+			if err == nil {
+				prev = b
+			}
+			return b, err
+		}
+		done = h.Close
+	}
+	for _, x := range []struct {
+		at   *schedule.When
+		from config.Schedule
+	}{{&c.BackupAt, t.Backup.Schedule}, {&c.DrillAt, t.Drill.Schedule}, {&c.RetainAt, t.Retention.Schedule}} {
+		if *x.at, err = when(x.from); err != nil {
+			return Care{}, nil, fmt.Errorf("target %s: %w", name, err)
+		}
+	}
+	return c, done, nil
+}
+
+// statusCoverage is the span that reaches the newest restorable moment.
+func statusCoverage(ctx context.Context, repo *repository.Repository, id target.ID) (*status.Coverage, error) {
+	r, err := (&backup.Catalogue{Repo: repo}).Coverage(ctx, id, time.Now())
+	if err != nil || r.Newest == nil {
+		return nil, err
+	}
+	for _, s := range r.Spans {
+		for _, p := range s.Parts {
+			if p.Timeline == r.Newest.Position.Timeline && p.To == r.Newest.Position.LSN {
+				return &status.Coverage{From: s.FromTime, To: r.Newest.Time, Gaps: len(r.Gaps)}, nil
+			}
+		}
+	}
+	return &status.Coverage{From: r.Newest.Time, To: r.Newest.Time, Gaps: len(r.Gaps)}, nil
+}
+
+// keeper runs a target's receiver and tells the daemon how it goes.
+type keeper struct {
+	app  *App
+	name string
+	repo *repository.Repository
+
+	mu sync.Mutex
+	r  *backup.Receiver
+}
+
+// gaps passes a receiver's gaps on.
+type gaps func(backup.Gap)
+
+// Gap implements backup.Observer.
+func (f gaps) Gap(g backup.Gap) { f(g) }
+
+// receiver makes a receiver of a target's log.
+func (a *App) receiver(ctx context.Context, name string, repo *repository.Repository, o backup.Observer) (*backup.Receiver, error) {
+	id, t, err := a.target(name)
+	if err != nil {
+		return nil, err
+	}
+	source, err := a.cluster(name, t.Log.Slot)
+	if err != nil {
+		return nil, err
+	}
+	known, err := (&backup.Catalogue{Repo: repo}).List(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("list base backups of %s: %w", id, err)
+	}
+	var system target.SystemID
+	if n := len(known); n > 0 {
+		system = known[n-1].SystemID
+	}
+	return backup.NewReceiver(backup.ReceiverOptions{
+		Target: id, Source: source, Repo: repo, SpoolDir: filepath.Join(a.cfg.StateDir, "spool", name), Slot: t.Log.Slot,
+		// Named as the slot, so that synchronous_standby_names can name it.
+		Application: t.Log.Slot, SystemID: system, Synchronous: t.Log.Synchronous, PartialEvery: t.Log.PartialEvery.Std(),
+		MaxRetained: int64(t.Log.MaxRetained), MaxSpool: int64(t.Log.MaxSpool), Logger: a.log.With("target", name), Observer: o,
+	})
+}
+
+func (k *keeper) receive(ctx context.Context, e LogEvents) error {
+	if !k.app.cfg.Targets[k.name].Log.Enabled {
+		<-ctx.Done()
+		return nil
+	}
+	r, err := k.app.receiver(ctx, k.name, k.repo, gaps(e.Gap))
+	if err != nil {
+		return err
+	}
+	k.mu.Lock()
+	k.r = r
+	k.mu.Unlock()
+	polled, end := context.WithCancel(ctx)
+	var poll sync.WaitGroup
+	poll.Go(func() { k.poll(polled, r, e) })
+	err = r.Run(ctx)
+	end()
+	poll.Wait()
+	k.tell(r, e, time.Now()) // what was put away at the end
+	return err
+}
+
+func (k *keeper) poll(ctx context.Context, r *backup.Receiver, e LogEvents) {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			k.tell(r, e, now)
+		}
+	}
+}
+
+func (k *keeper) tell(r *backup.Receiver, e LogEvents, now time.Time) {
+	st := r.State()
+	if m, ok := markOf(st, now); ok {
+		e.Acknowledged(m)
+	}
+	if e.Trouble != nil {
+		e.Trouble(st.Alarms)
+	}
+}
+
+// markOf is how far the repository's log reaches, in the server's time; false
+// before that is known.
+func markOf(st backup.ReceiverState, now time.Time) (status.LogMark, bool) {
+	if st.Lag < 0 || st.HeardAt.IsZero() || st.Repository.LSN == 0 {
+		return status.LogMark{}, false
+	}
+	server := st.ServerTime.Add(now.Sub(st.HeardAt))
+	return status.LogMark{Position: st.Repository, ServerTime: server.Add(-st.Lag).UTC(), At: st.HeardAt.UTC()}, true
+}
+
+// slot shows what the receiver saw when it looked last.
+func (k *keeper) slot(context.Context) (SlotView, error) {
+	k.mu.Lock()
+	r := k.r
+	k.mu.Unlock()
+	if r == nil {
+		return SlotView{}, errors.New("the log is not being received yet")
+	}
+	st := r.State()
+	if !st.Connected && st.LastError != "" {
+		return SlotView{}, errors.New(st.LastError)
+	}
+	return SlotView{Slot: st.Slot, Server: st.ServerEnd}, nil
+}
+
+// backedUp takes the alarm of a gap back.
+func (k *keeper) backedUp() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.r != nil {
+		k.r.ClearGap()
+	}
+}
+
+// LogStatus is what the repository holds of a target's log.
+type LogStatus struct {
+	Target   target.ID           `json:"target"`
+	Position *backup.LogPosition `json:"position"` // null before the first
+	Segments int                 `json:"segments"`
+	Oldest   string              `json:"oldest"`
+	Newest   string              `json:"newest"`
+	Gaps     []backup.Gap        `json:"gaps"`
+	Slot     *target.Slot        `json:"slot"` // null when the server cannot be asked
+	Server   target.LSN          `json:"server_position"`
+	LagBytes *int64              `json:"lag_bytes"`
+	Note     string              `json:"note,omitempty"` // why the server could not be asked
+}
+
+// LogStatus reads how far the log in the repository reaches, and asks the
+// server how far its own does, where the configuration knows it.
+func (a *App) LogStatus(ctx context.Context, name string) (LogStatus, error) {
+	repo, err := a.open(ctx, true)
+	if err != nil {
+		return LogStatus{}, err
+	}
+	ids, err := a.selected(ctx, &backup.Catalogue{Repo: repo}, name)
+	if err != nil {
+		return LogStatus{}, err
+	}
+	out := LogStatus{Target: ids[0], Gaps: []backup.Gap{}}
+	l := &backup.Log{Repo: repo, Target: ids[0]}
+	pos, err := l.Position(ctx)
+	switch {
+	case err == nil:
+		out.Position = &pos
+	case !errors.Is(err, repository.ErrNotFound) || errors.Is(err, backup.ErrLogBroken):
+		return out, fmt.Errorf("read the log's position: %w", err)
+	}
+	segments, err := l.Segments(ctx)
+	if err != nil {
+		return out, fmt.Errorf("list the log: %w", err)
+	}
+	if out.Segments = len(segments); out.Segments > 0 {
+		out.Oldest, out.Newest = segments[0].Name, segments[len(segments)-1].Name
+	}
+	all, err := l.Gaps(ctx)
+	if err != nil {
+		return out, fmt.Errorf("list gaps: %w", err)
+	}
+	out.Gaps = append(out.Gaps, all...)
+	if t, known := a.cfg.Targets[name]; known {
+		a.askServer(ctx, &out, name, t.Log.Slot)
+	}
+	return out, nil
+}
+
+func (a *App) askServer(ctx context.Context, out *LogStatus, name, slot string) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	c, err := a.cluster(name, "refloat")
+	if err == nil {
+		var s target.Slot
+		if s, err = c.Slot(ctx, slot); err == nil {
+			out.Slot = &s
+			var id target.LogIdentity
+			if id, err = c.Identify(ctx); err == nil {
+				out.Server = id.Flushed
+				if out.Position != nil {
+					lag := max(0, int64(id.Flushed)-int64(out.Position.Position.LSN))
+					out.LagBytes = &lag
+				}
+			}
+		}
+	}
+	if err != nil {
+		out.Note = strings.TrimSpace(err.Error())
+	}
+}
+
+// LogStream keeps one target's log in the foreground until ctx ends, without
+// schedules or heartbeat. No server may run with the same state.
+func (a *App) LogStream(ctx context.Context, name string, tell func(LogState)) error {
+	if _, _, err := a.target(name); err != nil {
+		return err
+	}
+	repo, err := a.open(ctx, false)
+	if err != nil {
+		return err
+	}
+	unlock, err := lockState(ctx, a.cfg.StateDir)
+	if err != nil {
+		return err
+	}
+	r, err := a.receiver(ctx, name, repo, nil)
+	if err != nil {
+		return errors.Join(err, unlock())
+	}
+	polled, end := context.WithCancel(ctx)
+	var poll sync.WaitGroup
+	poll.Go(func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-polled.Done():
+				return
+			case <-tick.C:
+				tell(r.State())
+			}
+		}
+	})
+	err = r.Run(ctx)
+	end()
+	poll.Wait()
+	return errors.Join(err, unlock())
+}
