@@ -1,56 +1,63 @@
 package app
 
 import (
-	"fmt"
+	"context"
 	"net/url"
 	"strings"
+	"time"
 
+	"github.com/refloat-db/refloat/internal/target"
 	"github.com/refloat-db/refloat/internal/target/postgres"
 )
 
-// GrantsText is the SQL and, unless only that is wanted, the pg_hba.conf lines
-// for a role that may do what Refloat needs and no more. The SQL can be run
-// again without harm.
-func GrantsText(dsn, role string, sqlOnly bool) string {
-	if role == "" {
-		role = "refloat"
-		if u, err := url.Parse(dsn); err == nil && u.User != nil && u.User.Username() != "" {
-			role = u.User.Username()
-		}
-	}
-	name, literal := quoteSQL(role, `"`), quoteSQL(role, `'`)
-	var b strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	line("-- Run as a superuser in the database that the dsn names; give the role its")
-	line("-- password with \\password %s.", name)
-	line("-- REPLICATION: base backups and the log. Without it nothing works.")
-	line("DO $refloat$ BEGIN\n  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = %s) THEN CREATE ROLE %s LOGIN REPLICATION;\n  ELSIF NOT (SELECT rolsuper OR rolreplication FROM pg_roles WHERE rolname = %s) THEN ALTER ROLE %s REPLICATION;\n  END IF;\nEND $refloat$;", literal, name, literal, name)
-	line("-- pg_monitor: sizes and settings. Without it they stay hidden, and a drill cannot")
-	line("-- compare what it cannot see.")
-	line("GRANT pg_monitor TO %s;", name)
-	line("-- The heartbeat: a small row each second. Without it a drill cannot show that the")
-	line("-- last second is in the restored copy.")
-	b.WriteString(postgres.HeartbeatDDL)
-	b.WriteString(postgres.HeartbeatGrants(role))
-	if sqlOnly {
-		return b.String()
-	}
-	line("-- Only for backup.read: files, which reads the data directory on the database's")
-	line("-- own host (15 and later):")
-	line("-- GRANT EXECUTE ON FUNCTION pg_backup_start(text, boolean), pg_backup_stop(boolean) TO %s;", name)
-	line("\n# pg_hba.conf, with the address of the machine that runs Refloat; then reload:")
-	line("# TYPE   DATABASE     USER  ADDRESS       METHOD")
-	line("hostssl  replication  %s  192.0.2.7/32  scram-sha-256", hbaName(role))
-	line("hostssl  all          %s  192.0.2.7/32  scram-sha-256", hbaName(role))
-	line("\n# Check with: refloat init %s --dry-run", quoteShell(dsn))
-	return b.String()
+// GrantsRequest says for whom grants are printed.
+type GrantsRequest struct {
+	DSN       string // may be empty, and need not be reachable yet
+	Role      string // default the DSN's, or refloat
+	Database  string // default the DSN's, or postgres
+	Address   string // where Refloat connects from, as pg_hba.conf writes it
+	ReadFiles bool
+	SQLOnly   bool // the role and its rights, and neither settings nor pg_hba.conf
 }
 
-func quoteSQL(s, q string) string { return q + strings.ReplaceAll(s, q, q+q) + q }
-
-func hbaName(role string) string {
-	if strings.ContainsAny(role, " \t,\"#") {
-		return quoteSQL(role, `"`)
+// Grants is a script for psql that makes a role that may do what Refloat needs
+// and no more. It can be run again without harm.
+func Grants(ctx context.Context, r GrantsRequest) string {
+	u, err := url.Parse(r.DSN)
+	if err != nil {
+		u = &url.URL{}
 	}
-	return role
+	if r.Role == "" {
+		r.Role = u.User.Username()
+	}
+	if r.Role == "" {
+		r.Role = "refloat"
+	}
+	if r.Database == "" {
+		r.Database = strings.TrimPrefix(u.Path, "/")
+	}
+	if r.Database == "" {
+		r.Database = "postgres"
+	}
+	var server target.Server // zero where the server cannot be asked yet
+	if c, err := postgres.New(postgres.Options{DSN: r.DSN, Application: "refloat init"}); err == nil && r.DSN != "" {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		if s, err := c.Inspect(ctx); err == nil {
+			server = s
+		}
+	}
+	all := postgres.Grants(r.Role, r.Database, server.Version, postgres.GrantOptions{
+		Heartbeat: true, ReadFiles: r.ReadFiles, Address: r.Address, Settings: server.Settings, KeepSize: "12GB",
+	})
+	if !r.SQLOnly {
+		return postgres.RenderGrants(r.Role, r.Database, all)
+	}
+	var b strings.Builder
+	for _, g := range all {
+		if g.SQL != "" && !strings.HasPrefix(g.SQL, "ALTER SYSTEM") && !strings.Contains(g.SQL, "pg_reload_conf") {
+			b.WriteString("-- " + g.Why + "\n" + g.SQL + "\n")
+		}
+	}
+	return b.String()
 }

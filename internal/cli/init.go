@@ -11,8 +11,8 @@ import (
 
 func initCommand(g *globals) *cobra.Command {
 	var r app.InitRequest
-	var grants, sqlOnly bool
-	var role string
+	var grants bool
+	var q app.GrantsRequest
 	c := &cobra.Command{
 		Use: "init DSN", Short: "Look at a server and write a configuration for it",
 		Long: `Look at a server (version, size, settings, rights of the role, replication) and
@@ -20,7 +20,8 @@ write a commented refloat.yaml with sensible objectives and a local repository.
 The DSN must not hold a password: give a file with --password-file.
 
 With --grants, print the SQL and the pg_hba.conf lines of a role with as few
-rights as possible, and what does not work without each; nothing is connected to.`,
+rights as possible, and what does not work without each. The server need not be
+reachable for that.`,
 		Example: "  refloat init postgres://refloat@db.example.org/postgres --password-file db.password --name shop\n  refloat init postgres://refloat@db.example.org/postgres --grants | psql",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -28,7 +29,8 @@ rights as possible, and what does not work without each; nothing is connected to
 				r.DSN = args[0]
 			}
 			if grants {
-				text := app.GrantsText(r.DSN, role, sqlOnly)
+				q.DSN = r.DSN
+				text := app.Grants(cmd.Context(), q)
 				return g.print(map[string]string{"grants": text}, func(w io.Writer) { fmt.Fprint(w, text) })
 			}
 			if len(args) == 0 {
@@ -55,8 +57,10 @@ rights as possible, and what does not work without each; nothing is connected to
 	f.BoolVar(&r.Force, "force", false, "overwrite the file")
 	f.BoolVar(&r.DryRun, "dry-run", false, "print the file, write nothing")
 	f.BoolVar(&grants, "grants", false, "print the SQL and pg_hba.conf lines of a role for Refloat")
-	f.BoolVar(&sqlOnly, "sql-only", false, "with --grants, print only the SQL")
-	f.StringVar(&role, "role", "", "with --grants, the `role` (default the DSN's, or refloat)")
+	f.BoolVar(&q.SQLOnly, "sql-only", false, "with --grants, print only the role and its rights, without settings and pg_hba.conf")
+	f.StringVar(&q.Role, "role", "", "with --grants, the `role` (default the DSN's, or refloat)")
+	f.StringVar(&q.Address, "address", "", "with --grants, the `address` of this machine as pg_hba.conf writes it (default samehost)")
+	f.BoolVar(&q.ReadFiles, "read-files", false, "with --grants, also what backup.read: files needs")
 	return c
 }
 
