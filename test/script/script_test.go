@@ -1,0 +1,174 @@
+// Package script tests the program as a person uses it: each file of testdata
+// is a session that can be read from top to bottom.
+package script
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/tools/txtar"
+	"rsc.io/script"
+
+	"github.com/refloat-db/refloat/internal/target/targettest"
+)
+
+// build makes the program once for all sessions.
+func build(t *testing.T) string {
+	t.Helper()
+	bin := filepath.Join(targettest.TempDir(t), "refloat")
+	out, err := exec.Command("go", "build", "-o", bin, "../../cmd/refloat").CombinedOutput()
+	if err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	return bin
+}
+
+func TestScripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no sessions: %v", err)
+	}
+	bin := build(t)
+	for _, f := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			run(t, bin, f, text)
+		})
+	}
+}
+
+// session is what the commands of one file share.
+type session struct {
+	t       *testing.T
+	bin     string
+	cluster *targettest.Cluster // nil in a session that does not name $DSN
+	last    *os.Process         // started last
+}
+
+func run(t *testing.T, bin, name string, text []byte) {
+	dir := targettest.TempDir(t)
+	s := &session{t: t, bin: bin}
+	env := []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "WORK=" + dir, "LC_ALL=C", "TZ=UTC"}
+	if bytes.Contains(text, []byte("$DSN")) {
+		s.cluster = targettest.Start(t, targettest.Options{Major: 15})
+		env = append(env, "DSN="+s.cluster.DSN("postgres"))
+	}
+	e := &script.Engine{Cmds: script.DefaultCmds(), Conds: script.DefaultConds()}
+	e.Cmds["refloat"] = s.refloat()
+	e.Cmds["sql"] = s.sql()
+	e.Cmds["until"] = s.until()
+	e.Cmds["stop"] = s.stop()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	state, err := script.NewState(ctx, dir, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ar := txtar.Parse(text)
+	if err := state.ExtractFiles(ar); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	err = e.Execute(state, name, bufio.NewReader(bytes.NewReader(ar.Comment)), &log)
+	if cerr := state.CloseAndWait(&log); cerr != nil && err == nil {
+		err = cerr
+	}
+	if err != nil {
+		t.Errorf("%v\n%s", err, log.String())
+	}
+}
+
+// refloat runs the program; its first argument is the exit code that is
+// expected.
+func (s *session) refloat() script.Cmd {
+	return script.Command(script.CmdUsage{
+		Summary: "run refloat and expect an exit code", Args: "code args...", Async: true,
+	}, func(st *script.State, args ...string) (script.WaitFunc, error) {
+		if len(args) == 0 {
+			return nil, script.ErrUsage
+		}
+		want := args[0]
+		cmd := exec.CommandContext(st.Context(), s.bin, args[1:]...)
+		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+		cmd.WaitDelay = 30 * time.Second
+		cmd.Dir, cmd.Env = st.Getwd(), st.Environ()
+		var stdout, stderr strings.Builder
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		if err := cmd.Start(); err != nil {
+			return nil, err
+		}
+		s.last = cmd.Process
+		return func(*script.State) (string, string, error) {
+			_ = cmd.Wait() // the exit code says it all
+			return stdout.String(), stderr.String(), expect(cmd.ProcessState, want)
+		}, nil
+	})
+}
+
+// expect compares an exit code with the one, or those between commas, wanted.
+func expect(p *os.ProcessState, want string) error {
+	if got := strconv.Itoa(p.ExitCode()); !slices.Contains(strings.Split(want, ","), got) {
+		return fmt.Errorf("exit code %s, want %s", got, want)
+	}
+	return nil
+}
+
+// sql runs statements in the session's server and prints the first value.
+func (s *session) sql() script.Cmd {
+	return script.Command(script.CmdUsage{Summary: "run SQL", Args: "statements"}, func(_ *script.State, args ...string) (script.WaitFunc, error) {
+		out, err := s.cluster.TryQuery(strings.Join(args, " "))
+		return func(*script.State) (string, string, error) { return out + "\n", "", err }, nil
+	})
+}
+
+// until repeats a command of the program until its output matches.
+func (s *session) until() script.Cmd {
+	return script.Command(script.CmdUsage{Summary: "run refloat until its output matches", Args: "regexp args..."}, func(st *script.State, args ...string) (script.WaitFunc, error) {
+		if len(args) < 2 {
+			return nil, script.ErrUsage
+		}
+		want, err := regexp.Compile(args[0])
+		if err != nil {
+			return nil, err
+		}
+		ctx, cancel := context.WithTimeout(st.Context(), time.Minute)
+		defer cancel()
+		tick := time.NewTicker(200 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			cmd := exec.CommandContext(ctx, s.bin, args[1:]...)
+			cmd.Dir, cmd.Env = st.Getwd(), st.Environ()
+			out, _ := cmd.CombinedOutput() // what it prints decides
+			if want.Match(out) {
+				return func(*script.State) (string, string, error) { return string(out), "", nil }, nil
+			}
+			select {
+			case <-ctx.Done():
+				return nil, fmt.Errorf("never matched %s; last:\n%s", want, out)
+			case <-tick.C:
+			}
+		}
+	})
+}
+
+// stop asks the program that was started last to end.
+func (s *session) stop() script.Cmd {
+	return script.Command(script.CmdUsage{Summary: "send SIGTERM to the refloat started last"}, func(*script.State, ...string) (script.WaitFunc, error) {
+		return nil, s.last.Signal(syscall.SIGTERM)
+	})
+}
