@@ -34,6 +34,7 @@ func flip(t *testing.T, name string, off int64) {
 func TestDamagedPagesAreFindings(t *testing.T) {
 	for _, major := range []int{15, 17} {
 		t.Run(fmt.Sprint(major), func(t *testing.T) {
+			t.Parallel()
 			srv := targettest.Start(t, targettest.Options{Major: major})
 			fill(t, srv, 20000)
 			big := srv.Query(t, "SELECT pg_relation_filepath('big')")
@@ -69,10 +70,15 @@ func TestDamagedPagesAreFindings(t *testing.T) {
 }
 
 func TestNoChecksumsNoFindings(t *testing.T) {
+	t.Parallel()
 	srv := targettest.Start(t, targettest.Options{NoChecksums: true})
 	c := cluster(t, srv.DSN("postgres"))
 	take(t, c, target.BaseBackupRequest{}, newDirSink(t))
 	take(t, c, target.BaseBackupRequest{ReadFiles: true}, newDirSink(t))
+	_, err := c.BaseBackup(t.Context(), target.BaseBackupRequest{Label: "x", PrevManifest: prevManifest(nil)}, newDirSink(t))
+	if !errors.Is(err, target.ErrNoIncremental) {
+		t.Errorf("an incremental of version 15: %v", err)
+	}
 }
 
 // workload changes, extends, truncates, makes and drops tables until the test
@@ -147,6 +153,7 @@ func TestBusyServerHasNoFindings(t *testing.T) {
 }
 
 func TestServerKilledDuringBackup(t *testing.T) {
+	t.Parallel()
 	srv := targettest.Start(t, targettest.Options{})
 	c := cluster(t, srv.DSN("postgres"))
 	for _, readFiles := range []bool{false, true} {
@@ -167,6 +174,7 @@ func TestServerKilledDuringBackup(t *testing.T) {
 }
 
 func TestSinkErrorEndsBackup(t *testing.T) {
+	t.Parallel()
 	srv := targettest.Start(t, targettest.Options{})
 	c := cluster(t, srv.DSN("postgres"))
 	full := errors.New("disk full")
@@ -201,6 +209,7 @@ func waitFor(t *testing.T, srv *targettest.Cluster, query, want string) {
 }
 
 func TestCancelStopsTheServer(t *testing.T) {
+	t.Parallel()
 	srv := targettest.Start(t, targettest.Options{Settings: map[string]string{"checkpoint_timeout": "1h", "checkpoint_completion_target": "0.9"}})
 	srv.Exec(t, "CREATE TABLE t AS SELECT n, repeat('x', 500) AS pad FROM generate_series(1, 50000) n")
 	c := cluster(t, srv.DSN("postgres"))

@@ -18,6 +18,7 @@ import (
 func TestReadFilesStarts(t *testing.T) {
 	for _, major := range []int{15, 18} {
 		t.Run(fmt.Sprint(major), func(t *testing.T) {
+			t.Parallel()
 			srv := targettest.Start(t, targettest.Options{Major: major})
 			fill(t, srv, 20000)
 			c := cluster(t, srv.DSN("postgres"))
@@ -98,6 +99,7 @@ func checkOwnManifest(t *testing.T, c *Cluster, sink *dirSink, end target.Backup
 }
 
 func TestReadFilesRefusesAnotherDirectory(t *testing.T) {
+	t.Parallel()
 	srv := targettest.Start(t, targettest.Options{})
 	other := targettest.Start(t, targettest.Options{})
 	c := cluster(t, srv.DSN("postgres"))

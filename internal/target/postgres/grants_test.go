@@ -33,6 +33,7 @@ func apply(t *testing.T, srv *targettest.Cluster, role string, grants []Grant) {
 func TestGrantsAreEnough(t *testing.T) {
 	for _, major := range []int{15, 18} {
 		t.Run(fmt.Sprint(major), func(t *testing.T) {
+			t.Parallel()
 			srv := targettest.Start(t, targettest.Options{Major: major})
 			loc := targettest.TempDir(t)
 			srv.Exec(t, "CREATE TABLESPACE extra LOCATION '"+loc+"'")
@@ -65,6 +66,7 @@ func TestGrantsAreEnough(t *testing.T) {
 }
 
 func TestMissingRights(t *testing.T) {
+	t.Parallel()
 	srv := targettest.Start(t, targettest.Options{})
 	loc := targettest.TempDir(t)
 	srv.Exec(t, "CREATE TABLESPACE extra LOCATION '"+loc+"'")
