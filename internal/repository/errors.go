@@ -57,23 +57,21 @@ func (e *Error) Unwrap() []error {
 
 // next says what to do about each kind.
 func next(kind error) string {
-	switch kind {
-	case ErrNotFound:
-		return ""
-	case ErrNoRepository:
-		return "Check the location, or make a repository there with `refloat repo init`."
-	case ErrExists:
-		return "Open it instead, or choose another location; an existing repository is never overwritten."
-	case ErrPassphrase:
-		return "Give the passphrase the repository was made with; nothing was changed."
-	case ErrVersion:
-		return "Use the release of refloat that wrote it, or a newer one."
-	case ErrUnreachable:
-		return "Check the address, the network, the credentials and that the folder or bucket still exists; nothing that is stored was changed."
-	case ErrFull:
-		return "Free space, then try again; what was stored before is intact."
-	case ErrCorrupt:
-		return "Run `refloat repo verify` to see what is affected, and keep the storage as it is until it is understood."
+	for _, a := range []struct {
+		kind error
+		text string
+	}{
+		{ErrNoRepository, "Check the location, or make a repository there with `refloat repo init`."},
+		{ErrExists, "Open it instead, or choose another location; an existing repository is never overwritten."},
+		{ErrPassphrase, "Give the passphrase the repository was made with; nothing was changed."},
+		{ErrVersion, "Use the release of refloat that wrote it, or a newer one."},
+		{ErrUnreachable, "Check the address, the network, the credentials and that the folder or bucket still exists; nothing that is stored was changed."},
+		{ErrFull, "Free space, then try again; what was stored before is intact."},
+		{ErrCorrupt, "Run `refloat repo verify` to see what is affected, and keep the storage as it is until it is understood."},
+	} {
+		if errors.Is(kind, a.kind) {
+			return a.text
+		}
 	}
 	return ""
 }

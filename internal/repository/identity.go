@@ -49,7 +49,7 @@ func (r *Repository) identity(ctx context.Context) (*age.X25519Identity, error) 
 	id, err := r.readIdentity(ctx)
 	if err != nil {
 		kind := classify(err)
-		if kind == nil || kind == ErrNotFound {
+		if kind == nil || errors.Is(kind, ErrNotFound) {
 			kind = ErrCorrupt
 		}
 		return nil, fail(r.Location(), op, kind, err)
