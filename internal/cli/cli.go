@@ -32,6 +32,7 @@ type globals struct {
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	g := &globals{stdin: stdin, stdout: stdout, stderr: stderr, env: config.Environment}
 	root := rootCommand(g)
 	root.SetArgs(args)
