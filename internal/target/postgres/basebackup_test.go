@@ -87,10 +87,11 @@ func (s *dirSink) IncrementalFile(_ context.Context, f target.File, inc target.I
 		}
 		size = max(size, int64(b)+1)
 	}
-	if n, err := io.Copy(io.Discard, pages); n != 0 || err != nil {
-		return fmt.Errorf("%d bytes after the pages, %v", n, err)
+	n, err := io.Copy(io.Discard, pages)
+	if n != 0 {
+		err = errors.Join(err, fmt.Errorf("%d bytes after the pages", n))
 	}
-	return errors.Join(w.Truncate(size*target.PageSize), w.Close())
+	return errors.Join(err, w.Truncate(size*target.PageSize), w.Close())
 }
 
 // boot starts a server on what the sink has, instead of src, which is stopped.
