@@ -251,6 +251,9 @@ func (k *keeper) poll(ctx context.Context, r *backup.Receiver, e LogEvents) {
 
 func (k *keeper) tell(r *backup.Receiver, e LogEvents, now time.Time) {
 	st := r.State()
+	if e.Heard != nil && st.Connected && !st.HeardAt.IsZero() {
+		e.Heard(st.HeardAt)
+	}
 	if m, ok := markOf(st, now); ok {
 		e.Acknowledged(m)
 	}

@@ -25,6 +25,9 @@ import (
 type LogEvents struct {
 	// Acknowledged tells how far the log is safely stored.
 	Acknowledged func(status.LogMark)
+	// Heard tells that log, or an idle server's word, arrived. Nil when
+	// Acknowledged says so as well.
+	Heard func(at time.Time)
 	// Gap tells of a stretch of log that is lost for good. It is in the
 	// repository already.
 	Gap func(backup.Gap)

@@ -53,7 +53,7 @@ func (s Sources) Gather(ctx context.Context, id target.ID, objectives proof.Obje
 	if s.Position != nil {
 		p, err := s.Position(ctx)
 		unread(status.UnreadLog, err)
-		if err == nil {
+		if err == nil && !p.ServerTime.IsZero() { // else nothing that the server timed has been stored yet
 			f.Log = &status.Log{Position: p.Position, Restorable: p.ServerTime, WrittenAt: p.WrittenAt}
 		}
 	}

@@ -68,7 +68,8 @@ type watch struct {
 	raising  sync.Mutex      // held while an alarm is raised
 	repo     status.Facts    // what the repository said last
 	repoRead bool
-	told     string // the trouble told last; guarded by mu
+	heard    time.Time // log, or an idle server's word, arrived last; guarded by mu
+	told     string    // the trouble told last; guarded by mu
 }
 
 func newWatch(c Care, mem memory, log *slog.Logger, record recordFunc, enqueue enqueueFunc) *watch {
@@ -162,19 +163,35 @@ func (w *watch) guarded(ctx context.Context) (err error) {
 			err = fmt.Errorf("the log receiver broke: %v", p)
 		}
 	}()
-	return w.Receive(ctx, LogEvents{Acknowledged: w.acknowledged, Gap: func(g backup.Gap) { w.gap(ctx, g) }, Trouble: func(all []string) { w.trouble(ctx, all) }})
+	return w.Receive(ctx, LogEvents{Acknowledged: w.acknowledged, Heard: w.heardAt, Gap: func(g backup.Gap) { w.gap(ctx, g) }, Trouble: func(all []string) { w.trouble(ctx, all) }})
 }
 
 func (w *watch) acknowledged(m status.LogMark) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.mark.At.IsZero() {
-		close(w.arrived)
-	}
+	w.hear(m.At)
 	if m.At.IsZero() {
 		m.At = time.Now()
 	}
 	w.mark = m
+}
+
+// heardAt is told when log arrives that is not stored yet.
+func (w *watch) heardAt(at time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hear(at)
+}
+
+// hear notes that log arrived. Call with mu held.
+func (w *watch) hear(at time.Time) {
+	if at.IsZero() {
+		at = time.Now()
+	}
+	if w.heard.IsZero() {
+		close(w.arrived)
+	}
+	w.heard = later(w.heard, at)
 }
 
 // trouble shows what the receiver says is wrong. It is told often and mostly
@@ -231,7 +248,7 @@ func (w *watch) keepMark(ctx context.Context) {
 func (w *watch) streaming() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return !w.mark.At.IsZero() && time.Since(w.mark.At) <= stopAlarm
+	return !w.heard.IsZero() && time.Since(w.heard) <= stopAlarm
 }
 
 func (w *watch) gap(ctx context.Context, g backup.Gap) {
@@ -317,7 +334,7 @@ func PastBound(s target.Slot, bound int64) bool {
 // not be asked, if so.
 func (w *watch) watchLog(ctx context.Context, err error) {
 	w.mu.Lock()
-	quiet := time.Since(later(w.mark.At, w.since))
+	quiet := time.Since(later(w.heard, w.since))
 	w.mu.Unlock()
 	if w.NoLog || quiet <= stopAlarm {
 		return

@@ -16,16 +16,22 @@ type (
 	RepoTidied   = repository.MaintainReport
 )
 
+// RepoMade names a new repository.
+type RepoMade struct {
+	Location    string `json:"location"`
+	Fingerprint string `json:"fingerprint"`
+}
+
 // RepoInit makes the configured repository.
-func (a *App) RepoInit(ctx context.Context) (RepoStatus, error) {
+func (a *App) RepoInit(ctx context.Context) (RepoMade, error) {
 	r, err := repository.Create(ctx, repositoryOptions(a.cfg.Repository, a.cfg.StateDir))
 	if err != nil {
-		return RepoStatus{}, fmt.Errorf("make the repository: %w", err)
+		return RepoMade{}, fmt.Errorf("make the repository: %w", err)
 	}
 	a.mu.Lock()
 	a.repos[false] = r
 	a.mu.Unlock()
-	return a.RepoStatus(ctx)
+	return RepoMade{Location: r.Location(), Fingerprint: r.Fingerprint()}, nil
 }
 
 // RepoStatus reads the repository's figures.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -54,12 +55,19 @@ func logCommand(g *globals) *cobra.Command {
 	return c
 }
 
+func segmentsText(s app.LogStatus) string {
+	if s.Segments == 0 {
+		return "none yet"
+	}
+	return fmt.Sprintf("%d (%s to %s)", s.Segments, s.Oldest, s.Newest)
+}
+
 func showLog(w io.Writer, s app.LogStatus) {
 	if s.Position == nil {
 		fmt.Fprintf(w, "%s: no log in the repository yet (refloat server, or refloat log stream, keeps it)\n", s.Target)
 	} else {
-		facts(w, "target", string(s.Target), "in the repository up to", s.Position.Position.String(), "which holds all before", timeText(s.Position.ServerTime),
-			"written", timeText(s.Position.WrittenAt), "segments", fmt.Sprintf("%d (%s to %s)", s.Segments, s.Oldest, s.Newest))
+		facts(w, "target", string(s.Target), "in the repository up to", s.Position.Position.String(), "which holds all before", cmp.Or(timeOr(s.Position.ServerTime), "not known yet"),
+			"written", timeText(s.Position.WrittenAt), "segments", segmentsText(s))
 	}
 	if s.LagBytes != nil {
 		facts(w, "the server's log ends at", s.Server.String(), "not in the repository", bytesText(*s.LagBytes))

@@ -76,6 +76,14 @@ func bytesText(n int64) string {
 	return fmt.Sprintf("%.1f %s", f, unit)
 }
 
+// timeOr is "" for a time that is not known.
+func timeOr(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return timeText(t)
+}
+
 func timeText(t time.Time) string {
 	if t.IsZero() {
 		return "–"

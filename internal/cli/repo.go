@@ -21,7 +21,7 @@ func repoCommand(g *globals) *cobra.Command {
 				}
 				return g.print(s, func(w io.Writer) {
 					fmt.Fprintln(w, "The repository is made. Without its passphrase nothing can be restored: keep a copy elsewhere.")
-					showRepo(w, s)
+					facts(w, "location", s.Location, "fingerprint", s.Fingerprint)
 				})
 			})
 		},

@@ -57,7 +57,7 @@ type session struct {
 	t       *testing.T
 	bin     string
 	cluster *targettest.Cluster // nil in a session that does not name $DSN
-	last    *os.Process         // started last
+	server  *os.Process
 }
 
 func run(t *testing.T, bin, name string, text []byte) {
@@ -112,7 +112,9 @@ func (s *session) refloat() script.Cmd {
 		if err := cmd.Start(); err != nil {
 			return nil, err
 		}
-		s.last = cmd.Process
+		if want == "0" && args[1] == "server" {
+			s.server = cmd.Process
+		}
 		return func(*script.State) (string, string, error) {
 			_ = cmd.Wait() // the exit code says it all
 			return stdout.String(), stderr.String(), expect(cmd.ProcessState, want)
@@ -166,9 +168,9 @@ func (s *session) until() script.Cmd {
 	})
 }
 
-// stop asks the program that was started last to end.
+// stop asks the session's server to end.
 func (s *session) stop() script.Cmd {
-	return script.Command(script.CmdUsage{Summary: "send SIGTERM to the refloat started last"}, func(*script.State, ...string) (script.WaitFunc, error) {
-		return nil, s.last.Signal(syscall.SIGTERM)
+	return script.Command(script.CmdUsage{Summary: "send SIGTERM to refloat server"}, func(*script.State, ...string) (script.WaitFunc, error) {
+		return nil, s.server.Signal(syscall.SIGTERM)
 	})
 }
