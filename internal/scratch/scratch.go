@@ -40,7 +40,10 @@ type Server struct {
 	err     error
 }
 
-const port = 5432 // only names the socket: nothing listens on TCP
+const (
+	port      = 5432 // only names the socket: nothing listens on TCP
+	killAfter = 10 * time.Second
+)
 
 // Start starts a server and returns at once; see WaitReady. Stop or Kill it.
 func Start(ctx context.Context, o Options) (s *Server, err error) {
@@ -205,10 +208,16 @@ func (s *Server) kill() {
 		return
 	default:
 	}
-	// The server leads a process group of its own, restore_command included.
-	_ = syscall.Kill(-s.pid, syscall.SIGKILL)
-	_ = syscall.Kill(s.pid, syscall.SIGKILL)
-	<-s.done
+	// An immediate shutdown ends the server's children too, which a SIGKILL of
+	// the postmaster alone would leave to find out by themselves.
+	_ = syscall.Kill(s.pid, syscall.SIGQUIT)
+	select {
+	case <-s.done:
+	case <-time.After(killAfter):
+		_ = syscall.Kill(-s.pid, syscall.SIGKILL)
+		_ = syscall.Kill(s.pid, syscall.SIGKILL)
+		<-s.done
+	}
 }
 
 // Log returns the server's log so far.

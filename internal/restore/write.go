@@ -1,0 +1,243 @@
+package restore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/zeebo/xxh3"
+	"golang.org/x/sys/unix"
+
+	"github.com/refloat-db/refloat/internal/backup"
+	"github.com/refloat-db/refloat/internal/target"
+)
+
+func numCPU() int { return runtime.GOMAXPROCS(0) }
+
+const writeWindow = 1 << 20
+
+// write brings one piece of a file to disk.
+func (w *writer) write(ctx context.Context, p piece) (err error) {
+	mode := p.file.Mode.Perm()
+	if mode&0o600 != 0o600 {
+		mode |= 0o600
+	}
+	f, err := os.OpenFile(p.path, os.O_CREATE|os.O_RDWR, mode)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if p.off == 0 {
+		if err := w.shape(f, p.file, mode); err != nil {
+			return err
+		}
+	}
+	if p.len <= 0 {
+		return nil
+	}
+	if err := reserve(f, p.off, p.len); err != nil {
+		return fmt.Errorf("%s: %w", p.path, err)
+	}
+	r, err := w.img.OpenFile(ctx, p.file.Path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	var have []byte // hashes of the pages that ought to be there
+	if w.delta {
+		if have, err = w.img.PageHashes(ctx, p.file.Path); err != nil {
+			return err
+		}
+	}
+	switch {
+	case have != nil:
+		return w.writeDiffering(f, r, p, have)
+	case p.off == 0 && p.len == p.file.Size:
+		// From beginning to end, so that the file's own checksum is checked too.
+		_, err = io.CopyBuffer(&writerAt{w: w, f: f}, r, nil)
+		return err
+	default:
+		return w.copyRange(f, r, p)
+	}
+}
+
+// shape gives a file its mode, owner and length.
+func (w *writer) shape(f *os.File, file backup.ImageFile, mode fs.FileMode) error {
+	i, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if i.Mode().Perm() != mode {
+		if err := f.Chmod(mode); err != nil {
+			return err
+		}
+	}
+	if w.o.Owner != nil {
+		if err := f.Chown(w.o.Owner.UID, w.o.Owner.GID); err != nil {
+			return err
+		}
+	}
+	if i.Size() > file.Size {
+		return f.Truncate(file.Size)
+	}
+	return nil
+}
+
+// reserve finds out about a full disk before writing to it.
+func reserve(f *os.File, off, n int64) error {
+	err := unix.Fallocate(int(f.Fd()), 0, off, n)
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINTR) {
+		return nil
+	}
+	return err
+}
+
+// writerAt appends from the start of the file, and counts.
+type writerAt struct {
+	w   *writer
+	f   *os.File
+	off int64
+}
+
+func (a *writerAt) Write(b []byte) (int, error) {
+	n, err := a.f.WriteAt(b, a.off)
+	a.off += int64(n)
+	a.w.count(int64(n), int64(n))
+	return n, err
+}
+
+func (w *writer) count(done, written int64) {
+	w.written.Add(written)
+	if d := w.done.Add(done); w.o.Progress != nil {
+		w.o.Progress(backup.Progress{Phase: "restore", Done: d, Total: w.plan.Bytes})
+	}
+}
+
+func (w *writer) copyRange(f *os.File, r backup.FileReader, p piece) error {
+	buf := make([]byte, writeWindow)
+	for off := p.off; off < p.off+p.len; {
+		b := buf[:min(int64(len(buf)), p.off+p.len-off)]
+		if err := readFull(r, b, off); err != nil {
+			return err
+		}
+		if _, err := f.WriteAt(b, off); err != nil {
+			return err
+		}
+		off += int64(len(b))
+		w.count(int64(len(b)), int64(len(b)))
+	}
+	return nil
+}
+
+func readFull(r io.ReaderAt, b []byte, off int64) error {
+	n, err := r.ReadAt(b, off)
+	if n == len(b) {
+		return nil
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+const hashSize = 16
+
+// writeDiffering reads what is on disk and rewrites the runs of pages whose
+// hash is not the recorded one.
+func (w *writer) writeDiffering(f *os.File, r backup.FileReader, p piece, hashes []byte) error {
+	local := make([]byte, writeWindow)
+	fresh := make([]byte, writeWindow)
+	for off := p.off; off < p.off+p.len; {
+		b := local[:min(int64(len(local)), p.off+p.len-off)]
+		n, err := f.ReadAt(b, off)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		clear(b[n:]) // past the file's end
+		changed, err := w.rewrite(f, r, b, fresh, off, n, hashes)
+		if err != nil {
+			return err
+		}
+		w.count(int64(len(b)), changed)
+		off += int64(len(b))
+	}
+	return nil
+}
+
+// rewrite writes the differing runs of one window; have is how much of it is
+// on disk.
+func (w *writer) rewrite(f *os.File, r backup.FileReader, b, fresh []byte, off int64, have int, hashes []byte) (changed int64, err error) {
+	same := func(at int) bool {
+		block := (off + int64(at)) / target.PageSize
+		h := xxh3.Hash128(b[at : at+target.PageSize]).Bytes()
+		return at+target.PageSize <= have && bytes.Equal(h[:], hashes[block*hashSize:(block+1)*hashSize])
+	}
+	for at := 0; at+target.PageSize <= len(b); {
+		if same(at) {
+			at += target.PageSize
+			continue
+		}
+		end := at + target.PageSize
+		for end+target.PageSize <= len(b) && !same(end) {
+			end += target.PageSize
+		}
+		run := fresh[:end-at]
+		if err := readFull(r, run, off+int64(at)); err != nil {
+			return changed, err
+		}
+		if _, err := f.WriteAt(run, off+int64(at)); err != nil {
+			return changed, err
+		}
+		changed += int64(len(run))
+		at = end
+	}
+	return changed, nil
+}
+
+// removeOthers removes what the backup does not have, so that a directory
+// that held a later or another state holds this one alone.
+func (w *writer) removeOthers() error {
+	keep := map[string]bool{filepath.Join(w.o.Dir, marker): true, filepath.Join(w.o.Dir, "pg_tblspc"): true}
+	for _, f := range w.img.Files() {
+		at, err := w.place(f.Path)
+		if err != nil {
+			return err
+		}
+		for ; at != w.o.Dir && at != "/" && !keep[at]; at = filepath.Dir(at) {
+			keep[at] = true
+		}
+	}
+	roots := []string{w.o.Dir}
+	for oid, d := range w.spaces {
+		roots = append(roots, d)
+		keep[filepath.Join(w.o.Dir, "pg_tblspc", fmt.Sprint(oid))] = true
+	}
+	for _, root := range roots {
+		err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+			if err != nil || p == root || keep[p] {
+				return err
+			}
+			if strings.HasPrefix(p, filepath.Join(w.o.Dir, "pg_tblspc")+"/") && d.Type()&fs.ModeSymlink == 0 && !d.IsDir() {
+				return nil
+			}
+			if err := os.RemoveAll(p); err != nil {
+				return err
+			}
+			if d.IsDir() {
+				return filepath.SkipDir
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("remove what the backup does not have: %w", err)
+		}
+	}
+	return nil
+}
