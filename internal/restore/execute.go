@@ -268,6 +268,12 @@ func (w *writer) place(p string) (string, error) {
 
 func (w *writer) link(t target.Tablespace) error {
 	dir := w.spaces[t.OID]
+	// The server's user must be able to pass through what is made here.
+	if parent := filepath.Dir(dir); !exists(parent) {
+		if err := w.mkdir(parent, 0o700); err != nil {
+			return err
+		}
+	}
 	if err := w.mkdir(dir, 0o700); err != nil {
 		return err
 	}
@@ -288,6 +294,11 @@ func (w *writer) link(t target.Tablespace) error {
 		return os.Lchown(at, w.o.Owner.UID, w.o.Owner.GID)
 	}
 	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func (w *writer) mkdir(dir string, mode fs.FileMode) error {

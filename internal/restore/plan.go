@@ -38,12 +38,12 @@ type Inputs struct {
 type Plan struct {
 	Target      Target              `json:"target"`
 	Backup      backup.Backup       `json:"backup"`
-	Timeline    target.Timeline     `json:"timeline"`   // that recovery follows
-	End         *target.Position    `json:"end"`        // where recovery will end, where that is known before
-	EndTime     time.Time           `json:"end_time"`   // every commit before it will be there; zero when unknown
-	Until       target.LSN          `json:"until"`      // the log is cut off here, for an end at which no record begins; 0 for nowhere
-	Bytes       int64               `json:"bytes"`      // to write
-	Segments    []string            `json:"segments"`   // of log, in order
+	Timeline    target.Timeline     `json:"timeline"` // that recovery follows
+	End         *target.Position    `json:"end"`      // where recovery will end, where that is known before
+	EndTime     time.Time           `json:"end_time"` // every commit before it will be there; zero when unknown
+	Until       target.LSN          `json:"until"`    // the log is cut off here, for an end at which no record begins; 0 for nowhere
+	Bytes       int64               `json:"bytes"`    // to write
+	Segments    []string            `json:"segments"` // of log, in order
 	LogBytes    int64               `json:"log_bytes"`
 	Estimate    *time.Duration      `json:"estimate"` // to an answering server; null without an earlier measurement
 	Tablespaces []target.Tablespace `json:"tablespaces"`

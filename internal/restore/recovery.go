@@ -112,7 +112,9 @@ func quoteSetting(s string) string {
 
 // warn says what whoever starts the server ought to know before.
 func (w *writer) warn() {
-	add := func(format string, args ...any) { w.result.Warnings = append(w.result.Warnings, fmt.Sprintf(format, args...)) }
+	add := func(format string, args ...any) {
+		w.result.Warnings = append(w.result.Warnings, fmt.Sprintf(format, args...))
+	}
 	if _, err := os.Stat(filepath.Join(w.o.Dir, "postgresql.conf")); err != nil {
 		add("production keeps postgresql.conf outside of its data directory (as Debian does), so it is not in the backup: start the server with -c config_file=FILE, and -c hba_file=FILE for pg_hba.conf")
 	}
