@@ -10,7 +10,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/kopia/kopia/repo/blob"
 	"github.com/kopia/kopia/repo/blob/filesystem"
@@ -67,7 +69,9 @@ func writeShards(root string) error {
 		return nil
 	}
 	p := sharded.DefaultParameters(defaultShards())
-	p.Overrides = []sharded.PrefixAndShards{{Prefix: sealedPrefix, Shards: []int{len(sealedPrefix)}}}
+	for _, own := range []blob.ID{sealedPrefix, recordPrefix, leasePrefix} {
+		p.Overrides = append(p.Overrides, sharded.PrefixAndShards{Prefix: own, Shards: []int{len(own)}})
+	}
 	text, err := json.Marshal(p)
 	if err != nil {
 		return fmt.Errorf("encode folder layout: %w", err)
@@ -114,6 +118,33 @@ func (d *durableFolder) PutBlob(ctx context.Context, id blob.ID, data blob.Bytes
 	}
 	return nil
 }
+
+// sweep removes temporary files last written before a time, and gives the
+// bytes they took.
+func (d *durableFolder) sweep(ctx context.Context, before time.Time) (int64, error) {
+	var freed int64
+	err := filepath.WalkDir(d.root, func(p string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !strings.Contains(e.Name(), tempMark) {
+			return errors.Join(err, ctx.Err())
+		}
+		st, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil || !st.ModTime().Before(before) {
+			return err
+		}
+		freed += st.Size()
+		return os.Remove(p)
+	})
+	if err != nil {
+		return freed, fmt.Errorf("remove temporary files: %w", err)
+	}
+	return freed, nil
+}
+
+// tempMark is in the name of every temporary file, kopia's too.
+const tempMark = ".f.tmp."
 
 // replaceFile makes file hold what write writes, durably and atomically.
 func replaceFile(file string, write func(*os.File) error) (err error) {

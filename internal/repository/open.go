@@ -19,6 +19,7 @@ import (
 	"github.com/kopia/kopia/repo/blob/readonly"
 	"github.com/kopia/kopia/repo/content"
 	"github.com/kopia/kopia/repo/format"
+	"github.com/kopia/kopia/repo/maintenance"
 )
 
 // What every repository is made with.
@@ -38,6 +39,7 @@ const (
 // Repository is an open repository. It is safe for concurrent use.
 type Repository struct {
 	loc      location
+	opts     Options // to open it anew for verification
 	readOnly bool
 	storage  blob.Storage
 	rep      repo.DirectRepository
@@ -83,8 +85,18 @@ func Create(ctx context.Context, o Options) (*Repository, error) {
 	return r, nil
 }
 
-// finishCreate writes what kopia does not: the key of sealed objects.
+// finishCreate writes what kopia does not: the key of sealed objects, and who
+// may maintain, so that every refloat may and the stock program leaves it to us.
 func (r *Repository) finishCreate(ctx context.Context) error {
+	p := maintenance.DefaultParams()
+	p.Owner = clientUser + "@" + clientHost
+	err := repo.DirectWriteSession(ctx, r.rep, repo.WriteSessionOptions{Purpose: "create"},
+		func(ctx context.Context, w repo.DirectRepositoryWriter) error {
+			return maintenance.SetParams(ctx, w, &p)
+		})
+	if err != nil {
+		return fail(r.Location(), "set who maintains", nil, err)
+	}
 	id, err := age.GenerateX25519Identity()
 	if err != nil {
 		return fail(r.Location(), "make the key of sealed objects", nil, err)
@@ -109,7 +121,7 @@ func Open(ctx context.Context, o Options) (*Repository, error) {
 	if err := checkFormat(ctx, st); err != nil {
 		return nil, fail(l.String(), "open", nil, errors.Join(err, st.Close(ctx)))
 	}
-	r := &Repository{loc: l, readOnly: o.ReadOnly, storage: st}
+	r := &Repository{loc: l, opts: o, readOnly: o.ReadOnly, storage: st}
 	if r.private, err = os.MkdirTemp("", "refloat-repository-"); err != nil {
 		return nil, fail(l.String(), "open", nil, errors.Join(err, st.Close(ctx)))
 	}

@@ -31,6 +31,8 @@ const (
 	nameFrameMagic = 0x184D2A5E
 
 	maxSealedName = 200
+
+	minSealedSize = 200 // an age file with one recipient and an empty frame is longer
 )
 
 // codecs are zstd encoders and decoders, which are costly to make.

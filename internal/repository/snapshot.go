@@ -22,16 +22,16 @@ const tagPrefix = "tag:"
 // pin keeps the stock program's own retention from expiring a snapshot.
 const pin = "refloat"
 
-func (w *Writer) saveSnapshot(ctx context.Context, s Snapshot, tree []Node) (Snapshot, error) {
+func (w *Writer) saveSnapshot(ctx context.Context, s Snapshot, tree []Node) (*snapshot.Manifest, error) {
 	if !strings.HasPrefix(s.Source, "/") {
-		return Snapshot{}, fmt.Errorf("source %q: must begin with a slash", s.Source)
+		return nil, fmt.Errorf("source %q: must begin with a slash", s.Source)
 	}
 	if s.Start.IsZero() || s.End.Before(s.Start) {
-		return Snapshot{}, errors.New("a snapshot needs a start, and an end that is not before it")
+		return nil, errors.New("a snapshot needs a start, and an end that is not before it")
 	}
 	root, err := w.saveTree(ctx, s, tree)
 	if err != nil {
-		return Snapshot{}, err
+		return nil, err
 	}
 	m := &snapshot.Manifest{
 		Source:    snapshot.SourceInfo{Host: clientHost, UserName: clientUser, Path: s.Source},
@@ -47,9 +47,9 @@ func (w *Writer) saveSnapshot(ctx context.Context, s Snapshot, tree []Node) (Sna
 		m.Tags[tagPrefix+k] = v
 	}
 	if _, err := snapshot.SaveSnapshot(ctx, w.w, m); err != nil {
-		return Snapshot{}, fmt.Errorf("write snapshot: %w", err)
+		return nil, fmt.Errorf("write snapshot: %w", err)
 	}
-	return fromManifest(m), nil
+	return m, nil
 }
 
 func fromManifest(m *snapshot.Manifest) Snapshot {
@@ -136,6 +136,9 @@ func (r *Repository) DeleteSnapshot(ctx context.Context, id string) error {
 	w, err := r.NewWriter(ctx, op)
 	if err != nil {
 		return err
+	}
+	if err := r.deleteRecord(ctx, id); err != nil {
+		return fail(r.Location(), op, nil, errors.Join(err, w.end(ctx)))
 	}
 	if err := w.w.DeleteManifest(ctx, m.ID); err != nil {
 		return fail(r.Location(), op, nil, errors.Join(err, w.end(ctx)))

@@ -60,7 +60,7 @@ func (w *Writer) WriteObject(ctx context.Context, name string, r io.Reader) (Obj
 	defer w.bufs.Put(buf)
 	// The first chunk decides: most files of a cluster are one chunk, and need
 	// neither goroutines nor a copy.
-	n, rerr := io.ReadFull(r, *buf)
+	n, rerr := fill(r, *buf)
 	opts := object.WriterOptions{Description: name, Compressor: formatCompressor, MetadataCompressor: formatCompressor}
 	if n == chunkSize {
 		opts.AsyncWrites = asyncChunks
@@ -74,7 +74,7 @@ func (w *Writer) WriteObject(ctx context.Context, name string, r io.Reader) (Obj
 			}
 			total += int64(n)
 		}
-		if errors.Is(rerr, io.EOF) || errors.Is(rerr, io.ErrUnexpectedEOF) && n < chunkSize {
+		if rerr == io.EOF { //nolint:errorlint // a wrapped EOF is a failure, as for io.Copy
 			break
 		}
 		if rerr == nil {
@@ -83,13 +83,27 @@ func (w *Writer) WriteObject(ctx context.Context, name string, r io.Reader) (Obj
 		if rerr != nil {
 			return "", 0, fail(w.r.Location(), op, nil, errors.Join(rerr, ow.Close()))
 		}
-		n, rerr = io.ReadFull(r, *buf)
+		n, rerr = fill(r, *buf)
 	}
 	id, err := ow.Result()
 	if err = errors.Join(err, ow.Close()); err != nil {
 		return "", 0, fail(w.r.Location(), op, nil, err)
 	}
 	return ObjectID(id.String()), total, nil
+}
+
+// fill reads until b is full. Unlike io.ReadFull it leaves r's error as it is,
+// since io.ErrUnexpectedEOF from r means that r was cut off.
+func fill(r io.Reader, b []byte) (int, error) {
+	n := 0
+	for n < len(b) {
+		m, err := r.Read(b[n:])
+		n += m
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 func (w *Writer) open() error {
@@ -122,17 +136,21 @@ func (w *Writer) Commit(ctx context.Context, s Snapshot, tree []Node) (Snapshot,
 	if err := w.open(); err != nil {
 		return Snapshot{}, fail(w.r.Location(), "commit", nil, err)
 	}
-	out, err := w.saveSnapshot(ctx, s, tree)
+	op := "commit a snapshot of " + s.Source
+	m, err := w.saveSnapshot(ctx, s, tree)
 	if err != nil {
-		return Snapshot{}, fail(w.r.Location(), "commit a snapshot of "+s.Source, nil, err)
+		return Snapshot{}, fail(w.r.Location(), op, nil, err)
 	}
 	if err := w.w.Flush(ctx); err != nil {
-		return Snapshot{}, fail(w.r.Location(), "commit a snapshot of "+s.Source, nil, err)
+		return Snapshot{}, fail(w.r.Location(), op, nil, err)
 	}
 	if err := w.end(ctx); err != nil {
-		return Snapshot{}, fail(w.r.Location(), "commit a snapshot of "+s.Source, nil, err)
+		return Snapshot{}, fail(w.r.Location(), op, nil, err)
 	}
-	return out, nil
+	if err := w.r.putRecord(ctx, m); err != nil {
+		return Snapshot{}, fail(w.r.Location(), op, nil, err)
+	}
+	return fromManifest(m), nil
 }
 
 // Abort drops the session; a no-op after Commit.
