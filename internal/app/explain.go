@@ -8,6 +8,7 @@ import (
 	"github.com/refloat-db/refloat/internal/backup"
 	"github.com/refloat-db/refloat/internal/config"
 	"github.com/refloat-db/refloat/internal/repository"
+	"github.com/refloat-db/refloat/internal/restore"
 	"github.com/refloat-db/refloat/internal/store/sqlite"
 	"github.com/refloat-db/refloat/internal/target"
 	"github.com/refloat-db/refloat/internal/target/postgres"
@@ -45,6 +46,10 @@ var explanations = [...]struct {
 	{ErrUsage, "usage", ClassUsage, "see refloat help"},
 	{ErrNoTarget, "no-target", ClassUsage, "name a target of the configuration, or add it there (refloat config check)"},
 	{postgres.ErrPasswordInDSN, "password-in-dsn", ClassUsage, "write the password to a file of its own (chmod 600) and name it with password_file"},
+	{restore.ErrNotCovered, "not-covered", ClassVerdict, "run refloat coverage to see what can be restored, and ask for such a point"},
+	{restore.ErrNotEmpty, "not-empty", ClassUsage, "name an empty directory, or use --delta"},
+	{restore.ErrServerLives, "server-lives", ClassUsage, "stop that server, or name another directory"},
+	{restore.ErrOtherCluster, "other-cluster", ClassUsage, "name another directory"},
 	{ErrNotRecovered, "not-recoverable", ClassVerdict, "run: refloat coverage TARGET"},
 	{repository.ErrPassphrase, "wrong-passphrase", ClassRepository, "check repository.passphrase_file: the passphrase is the one that the repository was made with"},
 	{repository.ErrNoRepository, "no-repository", ClassRepository, "check the location; make a new repository with refloat repo init"},

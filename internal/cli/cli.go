@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -33,6 +34,12 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	fetching := len(args) > 0 && args[0] == "log-fetch"
+	if fetching {
+		// PostgreSQL takes the exit code 2 of a crash for the end of the log; a
+		// crash by signal makes it abort.
+		debug.SetTraceback("crash")
+	}
 	g := &globals{stdin: stdin, stdout: stdout, stderr: stderr, env: config.Environment}
 	root := rootCommand(g)
 	root.SetArgs(args)
@@ -52,7 +59,11 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 			err = fmt.Errorf("%w (%w)", err, context.Canceled)
 		}
 	}
-	return exitCode(err, stderr, g.json)
+	code := exitCode(err, stderr, g.json)
+	if fetching && err != nil && !errors.As(err, new(verdict)) {
+		return exitAbort // nothing but log-fetch itself may say that the log ends
+	}
+	return code
 }
 
 func rootCommand(g *globals) *cobra.Command {
@@ -94,7 +105,7 @@ proof.
 
 func addCommands(g *globals, add func(group string, commands ...*cobra.Command)) {
 	add("care", initCommand(g), configCommand(g), serverCommand(g), statusCommand(g), backupCommand(g), logCommand(g), retentionCommand(g))
-	add("recover", backupsCommand(g), coverageCommand(g))
+	add("recover", backupsCommand(g), coverageCommand(g), restoreCommand(g), logFetchCommand(g), logServeCommand(g))
 	add("repo", repoCommand(g), kitCommand(g), journalCommand(g))
 	add("", versionCommand(g))
 }

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/tools/txtar"
 	"rsc.io/script"
 
+	_ "github.com/refloat-db/refloat/internal/cli" // so that a change of the program is not taken from the test cache
 	"github.com/refloat-db/refloat/internal/target/targettest"
 )
 
@@ -73,6 +74,8 @@ func run(t *testing.T, bin, name string, text []byte) {
 	e.Cmds["sql"] = s.sql()
 	e.Cmds["until"] = s.until()
 	e.Cmds["stop"] = s.stop()
+	e.Cmds["destroy"] = s.destroy()
+	e.Cmds["start"] = s.start()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	state, err := script.NewState(ctx, dir, env)
@@ -165,6 +168,26 @@ func (s *session) until() script.Cmd {
 			case <-tick.C:
 			}
 		}
+	})
+}
+
+// destroy kills the session's PostgreSQL server and removes its data.
+func (s *session) destroy() script.Cmd {
+	return script.Command(script.CmdUsage{Summary: "kill -9 the database server and remove its data directory"}, func(*script.State, ...string) (script.WaitFunc, error) {
+		s.cluster.Kill(s.t)
+		return nil, os.RemoveAll(s.cluster.Dir)
+	})
+}
+
+// start starts PostgreSQL on a restored directory, in the lost server's place.
+func (s *session) start() script.Cmd {
+	return script.Command(script.CmdUsage{Summary: "start PostgreSQL on a directory", Args: "dir"}, func(st *script.State, args ...string) (script.WaitFunc, error) {
+		if len(args) != 1 {
+			return nil, script.ErrUsage
+		}
+		s.cluster = targettest.Adopt(s.t, st.Path(args[0]), s.cluster.Major, s.cluster.Port)
+		s.cluster.Start(s.t)
+		return nil, nil
 	})
 }
 
