@@ -41,10 +41,15 @@ func admissible(dir string, wantDelta bool, system target.SystemID) (delta bool,
 		}
 		return false, fmt.Errorf("%w: an unfinished restore of cluster %s is in it; name another directory", ErrOtherCluster, lines[len(lines)-1])
 	}
+	if found, err := systemAt(filepath.Join(dir, controlPos+controlSuffix)); err == nil && found == system {
+		if _, err := os.Lstat(filepath.Join(dir, controlPos)); errors.Is(err, fs.ErrNotExist) {
+			return true, nil // cut off in its last step
+		}
+	}
 	if !wantDelta {
 		return false, fmt.Errorf("%w; name another, or use --delta to turn it into the restored cluster, which overwrites what differs", ErrNotEmpty)
 	}
-	found, err := systemOf(dir)
+	found, err := systemAt(filepath.Join(dir, controlPos))
 	if err != nil {
 		return false, fmt.Errorf("--delta needs a data directory of the same cluster: %w", err)
 	}
@@ -71,9 +76,9 @@ func isEmpty(dir string) (bool, error) {
 	return len(names) == 0, err
 }
 
-// systemOf reads the system identifier, which pg_control begins with.
-func systemOf(dir string) (target.SystemID, error) {
-	f, err := os.Open(filepath.Join(dir, controlPos))
+// systemAt reads the system identifier, which a pg_control begins with.
+func systemAt(path string) (target.SystemID, error) {
+	f, err := os.Open(path)
 	if err != nil {
 		return 0, err
 	}
@@ -101,17 +106,48 @@ func liveServer(dir string) (pid int, lives bool) {
 	if err != nil {
 		return 0, false
 	}
-	cwds, _ := filepath.Glob("/proc/[0-9]*/cwd")
-	for _, c := range cwds {
-		at, err := os.Readlink(c)
-		if err != nil || at != real {
-			continue
-		}
-		comm, err := os.ReadFile(filepath.Join(filepath.Dir(c), "comm"))
-		if err == nil && strings.HasPrefix(strings.TrimSpace(string(comm)), "post") {
-			n, err := strconv.Atoi(filepath.Base(filepath.Dir(c)))
-			return n, err == nil
+	for pid, at := range servers() {
+		if at == real {
+			return pid, true
 		}
 	}
 	return 0, false
+}
+
+// servers lists the processes of PostgreSQL on this host with their data
+// directories, which they have as their working directory.
+func servers() map[int]string {
+	out := map[int]string{}
+	cwds, _ := filepath.Glob("/proc/[0-9]*/cwd")
+	for _, c := range cwds {
+		at, err := os.Readlink(c)
+		if err != nil {
+			continue
+		}
+		comm, err := os.ReadFile(filepath.Join(filepath.Dir(c), "comm"))
+		if err != nil || !strings.HasPrefix(strings.TrimSpace(string(comm)), "post") {
+			continue
+		}
+		if n, err := strconv.Atoi(filepath.Base(filepath.Dir(c))); err == nil {
+			out[n] = at
+		}
+	}
+	return out
+}
+
+// tablespaceUser finds a running server that has dir as a tablespace.
+func tablespaceUser(dir string) (pid int) {
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return 0
+	}
+	for pid, data := range servers() {
+		links, _ := filepath.Glob(filepath.Join(data, "pg_tblspc", "*"))
+		for _, l := range links {
+			if to, err := filepath.EvalSymlinks(l); err == nil && to == real {
+				return pid
+			}
+		}
+	}
+	return 0
 }

@@ -9,22 +9,16 @@ import (
 	"path/filepath"
 )
 
-// syncDirs makes all that was written below dirs durable, file by file.
-func syncDirs(dirs ...string) error {
-	for _, dir := range dirs {
-		err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-			if err != nil || !d.Type().IsRegular() && !d.IsDir() {
-				return err
-			}
-			f, err := os.Open(p)
-			if err != nil {
-				return err
-			}
-			return errors.Join(f.Sync(), f.Close())
-		})
+// syncDisk makes all that was written below a directory durable, file by file.
+func syncDisk(dir *os.File) error {
+	return filepath.WalkDir(dir.Name(), func(p string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() && !d.IsDir() {
+			return err
+		}
+		f, err := os.Open(p)
 		if err != nil {
 			return err
 		}
-	}
-	return nil
+		return errors.Join(f.Sync(), f.Close())
+	})
 }

@@ -11,13 +11,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/refloat-db/refloat/internal/backup"
-	"github.com/refloat-db/refloat/internal/target"
 )
 
 // Image is a backup, file by file; *backup.Image is one.
@@ -58,7 +58,9 @@ type Result struct {
 const (
 	marker     = "refloat-restore-incomplete"
 	controlPos = "global/pg_control"
-	pieceSize  = 64 << 20 // a file larger than this is written by several workers
+	// pg_control has this added to its name until all else is durable.
+	controlSuffix = ".refloat"
+	pieceSize     = 64 << 20 // a file larger than this is written by several workers
 )
 
 // Execute writes the planned cluster. Until it returns without an error no
@@ -84,10 +86,13 @@ type writer struct {
 	o       Options
 	delta   bool
 	spaces  map[uint32]string // directory of each tablespace
+	roots   []string          // where links in the data directory lead, other than tablespaces
 	result  Result
 	began   time.Time
+	disks   []*os.File // a directory on each file system that is written to
 	done    atomic.Int64
 	written atomic.Int64
+	telling sync.Mutex
 }
 
 func prepare(p Plan, img Image, o Options) (*writer, error) {
@@ -95,6 +100,9 @@ func prepare(p Plan, img Image, o Options) (*writer, error) {
 		return nil, errors.New("want an absolute path")
 	}
 	o.Dir = filepath.Clean(o.Dir)
+	if real, err := filepath.EvalSymlinks(o.Dir); err == nil {
+		o.Dir = real
+	}
 	if o.Workers <= 0 {
 		o.Workers = 2 * numCPU()
 	}
@@ -108,50 +116,16 @@ func prepare(p Plan, img Image, o Options) (*writer, error) {
 		return nil, err
 	}
 	for _, t := range p.Backup.Tablespaces {
-		dir := w.spaces[t.OID]
-		w.result.Tablespaces[t.Name] = dir
-		if empty, err := isEmpty(dir); err != nil || !empty && !w.delta {
-			return nil, errors.Join(fmt.Errorf("the directory %s for tablespace %q is not empty; name another with --tablespace %s=DIR", dir, t.Name, t.Name), err)
+		w.result.Tablespaces[t.Name] = w.spaces[t.OID]
+		if err := w.admitTablespace(t); err != nil {
+			return nil, err
 		}
 	}
 	return w, nil
 }
 
-// mapTablespaces decides where each tablespace goes. The original places are
-// never taken by themselves: production may be using them on this host.
-func mapTablespaces(spaces []target.Tablespace, o Options) (map[uint32]string, error) {
-	out := map[uint32]string{}
-	used := map[string]bool{}
-	for _, t := range spaces {
-		dir, ok := o.Tablespaces[t.Name]
-		if oid := strconv.FormatUint(uint64(t.OID), 10); !ok {
-			if dir, ok = o.Tablespaces[oid]; ok {
-				used[oid] = true
-			}
-		} else {
-			used[t.Name] = true
-		}
-		if !ok {
-			base := o.TablespaceDir
-			if base == "" {
-				base = o.Dir + "-tablespaces"
-			}
-			dir = filepath.Join(base, filepath.Base(filepath.Clean("/"+t.Name)))
-		}
-		if !filepath.IsAbs(dir) || strings.HasPrefix(filepath.Clean(dir)+"/", o.Dir+"/") {
-			return nil, fmt.Errorf("tablespace %q: %s must be an absolute path outside the data directory", t.Name, dir)
-		}
-		out[t.OID] = filepath.Clean(dir)
-	}
-	for name := range o.Tablespaces {
-		if !used[name] {
-			return nil, fmt.Errorf("the backup has no tablespace %q to map", name)
-		}
-	}
-	return out, nil
-}
-
 func (w *writer) run(ctx context.Context) error {
+	defer w.letGo()
 	if err := w.begin(); err != nil {
 		return err
 	}
@@ -186,7 +160,7 @@ func (w *writer) run(ctx context.Context) error {
 
 // begin makes the directory one that cannot be taken for a whole cluster.
 func (w *writer) begin() error {
-	if err := w.mkdir(w.o.Dir, 0o700); err != nil {
+	if err := w.mkdir(w.o.Dir, w.rootMode()); err != nil {
 		return err
 	}
 	text := fmt.Sprintf("Refloat is restoring backup %s of cluster %s here. Until this file is gone, the directory is not a cluster.\n%s\n",
@@ -194,10 +168,52 @@ func (w *writer) begin() error {
 	if err := replaceFile(filepath.Join(w.o.Dir, marker), []byte(text)); err != nil {
 		return err
 	}
-	if err := os.Remove(filepath.Join(w.o.Dir, controlPos)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	control := filepath.Join(w.o.Dir, controlPos)
+	switch err := os.Remove(control); {
+	case err == nil:
+		if err := syncDir(filepath.Dir(control)); err != nil {
+			return err
+		}
+	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	return syncDirs(w.o.Dir)
+	if err := syncDir(w.o.Dir); err != nil {
+		return err
+	}
+	dirs := []string{w.o.Dir}
+	for _, t := range w.plan.Backup.Tablespaces {
+		if err := w.mkdir(w.spaces[t.OID], 0o700); err != nil {
+			return err
+		}
+		dirs = append(dirs, w.spaces[t.OID])
+	}
+	for _, d := range dirs {
+		// Opened before anything is written, so that a failure to write back is
+		// reported when it is synced.
+		f, err := os.Open(d)
+		if err != nil {
+			return err
+		}
+		w.disks = append(w.disks, f)
+	}
+	return nil
+}
+
+func (w *writer) letGo() {
+	for _, d := range w.disks {
+		_ = d.Close()
+	}
+}
+
+// rootMode is that of production's data directory, which its children share:
+// 0700, or 0750 where the group may read.
+func (w *writer) rootMode() fs.FileMode {
+	for _, f := range w.img.Files() {
+		if f.Path == "global" {
+			return f.Mode.Perm()
+		}
+	}
+	return 0o700
 }
 
 // piece is a stretch of a file that one worker writes.
@@ -212,6 +228,11 @@ type piece struct {
 func (w *writer) layOut() (pieces []piece, control *piece, err error) {
 	for _, t := range w.plan.Backup.Tablespaces {
 		if err := w.link(t); err != nil {
+			return nil, nil, err
+		}
+	}
+	if w.delta {
+		if err := w.followedLinks(); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -266,49 +287,19 @@ func (w *writer) place(p string) (string, error) {
 	return filepath.Join(w.o.Dir, filepath.FromSlash(p)), nil
 }
 
-func (w *writer) link(t target.Tablespace) error {
-	dir := w.spaces[t.OID]
-	// The server's user must be able to pass through what is made here.
-	if parent := filepath.Dir(dir); !exists(parent) {
-		if err := w.mkdir(parent, 0o700); err != nil {
-			return err
+// mkdir makes a directory, and those above it that are missing, for the owner.
+func (w *writer) mkdir(dir string, mode fs.FileMode) error {
+	if above := filepath.Dir(dir); above != dir {
+		if _, err := os.Stat(above); errors.Is(err, fs.ErrNotExist) {
+			if err := w.mkdir(above, 0o700); err != nil {
+				return err
+			}
 		}
 	}
-	if err := w.mkdir(dir, 0o700); err != nil {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err := w.mkdir(filepath.Join(w.o.Dir, "pg_tblspc"), 0o700); err != nil {
-		return err
-	}
-	at := filepath.Join(w.o.Dir, "pg_tblspc", strconv.FormatUint(uint64(t.OID), 10))
-	if to, err := os.Readlink(at); err == nil && to == dir {
-		return nil
-	}
-	if err := os.Remove(at); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := os.Symlink(dir, at); err != nil {
-		return err
-	}
-	if w.o.Owner != nil {
-		return os.Lchown(at, w.o.Owner.UID, w.o.Owner.GID)
-	}
-	return nil
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
-
-func (w *writer) mkdir(dir string, mode fs.FileMode) error {
-	if mode&0o700 != 0o700 {
-		mode = 0o700
-	}
-	if err := os.MkdirAll(dir, mode); err != nil {
-		return err
-	}
-	if err := os.Chmod(dir, mode); err != nil {
+	if err := os.Chmod(dir, mode|0o700); err != nil {
 		return err
 	}
 	return w.own(dir)
@@ -324,16 +315,14 @@ func (w *writer) own(path string) error {
 // finish makes everything durable and only then puts pg_control in place.
 func (w *writer) finish(ctx context.Context, control piece) error {
 	last := control
-	last.path += ".refloat"
+	last.path += controlSuffix
 	if err := w.write(ctx, last); err != nil {
 		return err
 	}
-	dirs := []string{w.o.Dir}
-	for _, d := range w.spaces {
-		dirs = append(dirs, d)
-	}
-	if err := syncDirs(dirs...); err != nil {
-		return fmt.Errorf("make durable: %w", err)
+	for _, d := range w.disks {
+		if err := syncDisk(d); err != nil {
+			return fmt.Errorf("make durable: %w", err)
+		}
 	}
 	if err := os.Remove(filepath.Join(w.o.Dir, marker)); err != nil {
 		return err
@@ -341,8 +330,10 @@ func (w *writer) finish(ctx context.Context, control piece) error {
 	if err := os.Rename(last.path, control.path); err != nil {
 		return err
 	}
-	if err := syncDirs(w.o.Dir); err != nil {
-		return fmt.Errorf("make durable: %w", err)
+	for _, d := range []string{filepath.Dir(control.path), w.o.Dir, filepath.Dir(w.o.Dir)} {
+		if err := syncDir(d); err != nil {
+			return fmt.Errorf("make durable: %w", err)
+		}
 	}
 	w.result.Written, w.result.Took = w.written.Load(), time.Since(w.began)
 	return nil

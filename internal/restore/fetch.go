@@ -40,6 +40,11 @@ type FetchOptions struct {
 	Dest   string // %p
 	Socket string
 	Until  target.LSN // the log is cut off here; 0 for nowhere
+	// AtLeast is how far the log was known to reach when the restore was
+	// planned: one that ends before has lost something, and recovery is aborted.
+	// The zero value asks for nothing.
+	AtLeast     target.Position
+	SegmentSize int64 // of the cluster; needed for AtLeast
 	// Spawn starts a log-serve that outlives this process; nil where one must
 	// be there already.
 	Spawn func() error
@@ -53,6 +58,7 @@ type FetchOptions struct {
 // exit code. Only a true end of the log is an end; everything else aborts.
 func Fetch(ctx context.Context, o FetchOptions) int {
 	content, err := obtain(ctx, o)
+	err = notBefore(o, err)
 	if err == nil {
 		content, err = cutOff(o.Name, content, o.Until)
 	}
@@ -68,6 +74,21 @@ func Fetch(ctx context.Context, o FetchOptions) int {
 		fmt.Fprintf(o.Stderr, "refloat: %s: %v; recovery is aborted, since going on would lose what the log holds\n", o.Name, err)
 		return FetchAbort
 	}
+}
+
+// notBefore turns an end of the log that comes too early into a loss.
+func notBefore(o FetchOptions, err error) error {
+	if !errors.Is(err, backup.ErrEndOfLog) || o.AtLeast.Timeline == 0 || len(o.Name) != 24 {
+		return err
+	}
+	seg, perr := target.ParseSegmentName(o.Name, o.SegmentSize)
+	if perr != nil {
+		return perr
+	}
+	if seg.Timeline == o.AtLeast.Timeline && seg.Start() < o.AtLeast.LSN {
+		return fmt.Errorf("the log reached %s when this restore was planned, and now ends before segment %s", o.AtLeast, o.Name)
+	}
+	return err
 }
 
 func obtain(ctx context.Context, o FetchOptions) ([]byte, error) {

@@ -14,7 +14,10 @@ const autoConf = "postgresql.auto.conf"
 
 // recoverySettings are lines of postgresql.auto.conf that belong to an earlier
 // recovery, or that would tie the restored server to production's standbys.
-var recoverySettings = regexp.MustCompile(`(?i)^\s*(restore_command|recovery_\w+|archive_cleanup_command|primary_conninfo|primary_slot_name|promote_trigger_file|synchronous_standby_names)\s*[= ]`)
+var recoverySettings = regexp.MustCompile(`(?i)^\s*(restore_command|recovery_target\w*|recovery_min_apply_delay|recovery_end_command|archive_cleanup_command|primary_conninfo|primary_slot_name|promote_trigger_file|synchronous_standby_names)\s*[= ]`)
+
+// recoveryInConf finds targets in postgresql.conf, of which only one may be set.
+var recoveryInConf = regexp.MustCompile(`(?im)^\s*recovery_target(_name|_time|_xid|_lsn)?\s*[= ]\s*'[^'\n]`)
 
 // recovery tells the server that will be started over the directory what to
 // do: PostgreSQL docs, "Recovery Target" and "Archive Recovery".
@@ -69,6 +72,11 @@ func autoConfText(old string, p Plan, o Options) string {
 		action = "pause"
 	}
 	set("recovery_target_action", action)
+	set("recovery_target_inclusive", "true")
+	b.WriteString("# refloat: what a standby's settings may say and a recovery must not do\n")
+	set("recovery_min_apply_delay", "0")
+	set("archive_cleanup_command", "")
+	set("recovery_end_command", "")
 	b.WriteString("# refloat: no standby follows this server yet, and a commit would wait for one\n")
 	set("synchronous_standby_names", "")
 	return b.String()
@@ -121,6 +129,15 @@ func (w *writer) warn() {
 	if w.plan.Backup.Settings["archive_mode"] == "on" || w.plan.Backup.Settings["archive_mode"] == "always" {
 		add("archive_mode is on in the restored settings: the restored server will archive to the same place as production; set archive_mode = off unless it takes production's place")
 	}
+	if w.plan.Backup.Settings["synchronous_standby_names"] != "" {
+		add("production waits for synchronous standbys (%s); the restored server does not, since none follows it: set synchronous_standby_names again when one does", w.plan.Backup.Settings["synchronous_standby_names"])
+	}
+	if b, err := os.ReadFile(filepath.Join(w.o.Dir, "postgresql.conf")); err == nil && recoveryInConf.Match(b) {
+		add("postgresql.conf has recovery settings of its own, left from an earlier recovery: take its recovery_target lines out before you start the server")
+	}
+	if w.o.Pause && (w.plan.Target.Kind == ToLatest || w.plan.Until != 0) {
+		add("recovery ends at the end of the log, where it cannot be paused: the server will promote")
+	}
 	if w.plan.Target.Kind != ToBackup && w.o.RestoreCommand == "" {
 		add("no restore_command was given: only the backup's own log can be replayed")
 	}
@@ -138,4 +155,13 @@ func replaceFile(path string, text []byte) (err error) {
 		return errors.Join(err, os.Remove(temp))
 	}
 	return os.Rename(temp, path)
+}
+
+// syncDir makes a directory's entries durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }

@@ -29,7 +29,11 @@ type ServeOptions struct {
 	Logger *slog.Logger
 }
 
-const readers = 2
+const (
+	readers  = 4         // files read at once
+	pageSize = 8192      // of the log
+	maxHeld  = 256 << 20 // a segment larger than this is not read ahead
+)
 
 // Serve answers log-fetch until ctx ends or it is idle. It keeps what it
 // opened, and reads the segments after the one asked for ahead, so that
@@ -131,13 +135,18 @@ func (s *logServer) answer(ctx context.Context, c net.Conn) {
 		_, _ = io.WriteString(c, "BROKEN not a file of the log\n")
 		return
 	}
-	f := s.get(ctx, name)
-	select {
-	case <-f.done:
-	case <-ctx.Done():
+	f, early := s.get(ctx, name)
+	if !f.wait(ctx) {
 		return // it hangs up, and the other side asks elsewhere
 	}
 	s.forget(name)
+	if early && unfinished(f) {
+		f, _ = s.get(ctx, name)
+		if !f.wait(ctx) {
+			return
+		}
+		s.forget(name)
+	}
 	switch {
 	case f.err == nil:
 		s.readAhead(ctx, name, int64(len(f.content)))
@@ -156,14 +165,38 @@ func (s *logServer) answer(ctx context.Context, c net.Conn) {
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
-// get returns the reading of a file, begun now when it was not before.
-func (s *logServer) get(ctx context.Context, name string) *fetched {
+// wait reports whether the file was read before ctx ended.
+func (f *fetched) wait(ctx context.Context) bool {
+	select {
+	case <-f.done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// unfinished reports whether a segment that was read ahead may have grown
+// since: it was not there, could not be read, or ends in zeros.
+func unfinished(f *fetched) bool {
+	if f.err != nil || len(f.content) < pageSize {
+		return true
+	}
+	for _, b := range f.content[len(f.content)-pageSize:] {
+		if b != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// get returns the reading of a file, begun now when it was not begun early.
+func (s *logServer) get(ctx context.Context, name string) (f *fetched, early bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f, ok := s.ahead[name]; ok {
-		return f
+		return f, true
 	}
-	f := &fetched{done: make(chan struct{})}
+	f = &fetched{done: make(chan struct{})}
 	s.ahead[name] = f
 	go func() {
 		defer close(f.done)
@@ -176,7 +209,7 @@ func (s *logServer) get(ctx context.Context, name string) *fetched {
 		}
 		f.content, f.err = s.o.Fetch(ctx, name)
 	}()
-	return f
+	return f, false
 }
 
 // forget drops what was asked for, and every error: the next question about
@@ -199,8 +232,8 @@ func (s *logServer) forget(name string) {
 // readAhead begins to read the segments after name, within the bound.
 func (s *logServer) readAhead(ctx context.Context, name string, size int64) {
 	seg, err := target.ParseSegmentName(name, size)
-	if err != nil {
-		return // a history file
+	if err != nil || size > maxHeld {
+		return // a history file, or too large
 	}
 	for range max(1, s.o.Ahead/size) {
 		seg = seg.Next()

@@ -8,9 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
-	"strings"
 
 	"github.com/zeebo/xxh3"
 	"golang.org/x/sys/unix"
@@ -29,7 +27,8 @@ func (w *writer) write(ctx context.Context, p piece) (err error) {
 	if mode&0o600 != 0o600 {
 		mode |= 0o600
 	}
-	f, err := os.OpenFile(p.path, os.O_CREATE|os.O_RDWR, mode)
+	// A link is not followed: whoever owns the directory could lead us out of it.
+	f, err := os.OpenFile(p.path, os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, mode)
 	if err != nil {
 		return err
 	}
@@ -115,9 +114,13 @@ func (a *writerAt) Write(b []byte) (int, error) {
 
 func (w *writer) count(done, written int64) {
 	w.written.Add(written)
-	if d := w.done.Add(done); w.o.Progress != nil {
-		w.o.Progress(backup.Progress{Phase: "restore", Done: d, Total: w.plan.Bytes})
+	w.done.Add(done)
+	if w.o.Progress == nil {
+		return
 	}
+	w.telling.Lock() // one at a time, whoever calls
+	defer w.telling.Unlock()
+	w.o.Progress(backup.Progress{Phase: "restore", Done: w.done.Load(), Total: w.plan.Bytes})
 }
 
 func (w *writer) copyRange(f *os.File, r backup.FileReader, p piece) error {
@@ -199,45 +202,4 @@ func (w *writer) rewrite(f *os.File, r backup.FileReader, b, fresh []byte, off i
 		at = end
 	}
 	return changed, nil
-}
-
-// removeOthers removes what the backup does not have, so that a directory
-// that held a later or another state holds this one alone.
-func (w *writer) removeOthers() error {
-	keep := map[string]bool{filepath.Join(w.o.Dir, marker): true, filepath.Join(w.o.Dir, "pg_tblspc"): true}
-	for _, f := range w.img.Files() {
-		at, err := w.place(f.Path)
-		if err != nil {
-			return err
-		}
-		for ; at != w.o.Dir && at != "/" && !keep[at]; at = filepath.Dir(at) {
-			keep[at] = true
-		}
-	}
-	roots := []string{w.o.Dir}
-	for oid, d := range w.spaces {
-		roots = append(roots, d)
-		keep[filepath.Join(w.o.Dir, "pg_tblspc", fmt.Sprint(oid))] = true
-	}
-	for _, root := range roots {
-		err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
-			if err != nil || p == root || keep[p] {
-				return err
-			}
-			if strings.HasPrefix(p, filepath.Join(w.o.Dir, "pg_tblspc")+"/") && d.Type()&fs.ModeSymlink == 0 && !d.IsDir() {
-				return nil
-			}
-			if err := os.RemoveAll(p); err != nil {
-				return err
-			}
-			if d.IsDir() {
-				return filepath.SkipDir
-			}
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("remove what the backup does not have: %w", err)
-		}
-	}
-	return nil
 }
