@@ -32,7 +32,7 @@ func (s *stage) command(ctx context.Context, args ...string) *exec.Cmd {
 }
 
 func (s *stage) protect(ctx context.Context) error {
-	if err := s.refloatRun(ctx, "init", s.dsn("shop"), "--name", "shop", "--out", filepath.Join(s.dir, "refloat.yaml")); err != nil {
+	if err := s.refloatRun(ctx, "init", s.dsn("shop"), "--name", "shop", "--synchronous", "--out", filepath.Join(s.dir, "refloat.yaml")); err != nil {
 		return err
 	}
 	grants, err := s.output(ctx, "init", s.dsn("shop"), "--grants", "--role", "postgres", "--sql-only")
