@@ -31,11 +31,9 @@ var (
 
 // Errors that name what the configuration lacks.
 var (
-	ErrNoTarget      = errors.New("no such target")
-	ErrUsage         = errors.New("wrong use")
-	ErrNotRecovered  = errors.New("not recoverable")
-	ErrStateLacking  = errors.New("no state here")
-	ErrBackupRunning = errors.New("a base backup of this target is being taken")
+	ErrNoTarget     = errors.New("no such target")
+	ErrUsage        = errors.New("wrong use")
+	ErrNotRecovered = errors.New("not recoverable")
 )
 
 // App does what the commands ask. Repository and servers are opened when they

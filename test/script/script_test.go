@@ -65,15 +65,17 @@ func run(t *testing.T, bin, name string, text []byte) {
 	dir := targettest.TempDir(t)
 	s := &session{t: t, bin: bin}
 	env := []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "WORK=" + dir, "LC_ALL=C", "TZ=UTC"}
-	if bytes.Contains(text, []byte("$DSN")) {
+	if bytes.Contains(text, []byte("sql ")) || bytes.Contains(text, []byte("$DSN")) {
 		s.cluster = targettest.Start(t, targettest.Options{Major: 15})
-		env = append(env, "DSN="+s.cluster.DSN("postgres"))
+		dsn := s.cluster.DSN("postgres")
+		env = append(env, "DSN="+dsn, "SMALL="+strings.Replace(dsn, "postgres@", "refloat@", 1)) // as the role that the grants make
 	}
 	e := &script.Engine{Cmds: script.DefaultCmds(), Conds: script.DefaultConds()}
 	e.Cmds["refloat"] = s.refloat()
 	e.Cmds["sql"] = s.sql()
 	e.Cmds["until"] = s.until()
 	e.Cmds["stop"] = s.stop()
+	e.Cmds["kill"] = s.kill()
 	e.Cmds["destroy"] = s.destroy()
 	e.Cmds["start"] = s.start()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
@@ -115,7 +117,7 @@ func (s *session) refloat() script.Cmd {
 		if err := cmd.Start(); err != nil {
 			return nil, err
 		}
-		if want == "0" && args[1] == "server" {
+		if want != "1" && args[1] == "server" {
 			s.server = cmd.Process
 		}
 		return func(*script.State) (string, string, error) {
@@ -135,8 +137,16 @@ func expect(p *os.ProcessState, want string) error {
 
 // sql runs statements in the session's server and prints the first value.
 func (s *session) sql() script.Cmd {
-	return script.Command(script.CmdUsage{Summary: "run SQL", Args: "statements"}, func(_ *script.State, args ...string) (script.WaitFunc, error) {
-		out, err := s.cluster.TryQuery(strings.Join(args, " "))
+	return script.Command(script.CmdUsage{Summary: "run SQL", Args: "statements, or @file"}, func(st *script.State, args ...string) (script.WaitFunc, error) {
+		text := strings.Join(args, " ")
+		if name, ok := strings.CutPrefix(text, "@"); ok {
+			b, err := os.ReadFile(st.Path(name))
+			if err != nil {
+				return nil, err
+			}
+			text = string(b)
+		}
+		out, err := s.cluster.TryQuery(text)
 		return func(*script.State) (string, string, error) { return out + "\n", "", err }, nil
 	})
 }
@@ -171,6 +181,13 @@ func (s *session) until() script.Cmd {
 	})
 }
 
+// kill ends the session's Refloat server as a loss of power would.
+func (s *session) kill() script.Cmd {
+	return script.Command(script.CmdUsage{Summary: "send SIGKILL to refloat server"}, func(*script.State, ...string) (script.WaitFunc, error) {
+		return nil, s.server.Kill()
+	})
+}
+
 // destroy kills the session's PostgreSQL server and removes its data.
 func (s *session) destroy() script.Cmd {
 	return script.Command(script.CmdUsage{Summary: "kill -9 the database server and remove its data directory"}, func(*script.State, ...string) (script.WaitFunc, error) {
@@ -187,8 +204,27 @@ func (s *session) start() script.Cmd {
 		}
 		s.cluster = targettest.Adopt(s.t, st.Path(args[0]), s.cluster.Major, s.cluster.Port)
 		s.cluster.Start(s.t)
-		return nil, nil
+		return nil, s.recovered(st.Context())
 	})
+}
+
+// recovered waits until the server has replayed all and takes writes: it
+// answers before that.
+func (s *session) recovered(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if standing, err := s.cluster.TryQuery("SELECT pg_is_in_recovery()"); err == nil && standing == "f" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("recovery does not end: %s", s.cluster.Log(s.t))
+		case <-tick.C:
+		}
+	}
 }
 
 // stop asks the session's server to end.
