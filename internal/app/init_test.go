@@ -140,6 +140,18 @@ func TestJournalFilter(t *testing.T) {
 	}
 }
 
+func TestParsePosition(t *testing.T) {
+	want := target.Position{Timeline: 3, LSN: 0x16B374D848}
+	if got, err := parsePosition(want.String()); err != nil || got != want {
+		t.Errorf("%v %v", got, err)
+	}
+	for _, s := range []string{"", "0/1", "0:0/1", "1:", "x:0/1", "1:zz", "99999999999:0/1"} {
+		if p, err := parsePosition(s); err == nil {
+			t.Errorf("%q was read as %v", s, p)
+		}
+	}
+}
+
 func TestQuoteShell(t *testing.T) {
 	for in, want := range map[string]string{"file:///srv/a-b": "file:///srv/a-b", "file:///a b": "'file:///a b'", "it's": `'it'\''s'`, "": "''", "$(x)": "'$(x)'"} {
 		if got := quoteShell(in); got != want {

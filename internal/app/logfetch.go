@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -30,6 +31,8 @@ type LogFetchRequest struct {
 	Target     string
 	Name, Dest string // %f and %p
 	Until      string // an LSN, or empty
+	AtLeast    string // TIMELINE:LSN that the log was known to reach, or empty
+	Segment    int64  // bytes of a segment; goes with AtLeast
 	Socket     string // of a log server; empty for the one in the data directory
 	ServeOnly  bool   // a log server must be there
 	ServeArgs  []string
@@ -52,6 +55,17 @@ func LogFetch(ctx context.Context, r LogFetchRequest) int {
 		}
 		o.Until = until
 	}
+	if r.AtLeast != "" {
+		p, err := parsePosition(r.AtLeast)
+		if err == nil && !target.ValidSegmentSize(r.Segment) {
+			err = fmt.Errorf("--segment-size %d is none that PostgreSQL knows", r.Segment)
+		}
+		if err != nil {
+			fmt.Fprintf(r.Stderr, "refloat: --at-least: %v\n", err)
+			return restore.FetchAbort
+		}
+		o.AtLeast, o.SegmentSize = p, r.Segment
+	}
 	if !r.ServeOnly {
 		o.Spawn = func() error { return spawnLogServer(".", r.ServeArgs) }
 		o.Fetch = func(ctx context.Context, name string) ([]byte, error) {
@@ -68,6 +82,17 @@ func LogFetch(ctx context.Context, r LogFetchRequest) int {
 		}
 	}
 	return restore.Fetch(ctx, o)
+}
+
+// parsePosition reads what target.Position prints.
+func parsePosition(s string) (target.Position, error) {
+	tl, at, ok := strings.Cut(s, ":")
+	n, err := strconv.ParseUint(tl, 10, 32)
+	if !ok || err != nil || n == 0 {
+		return target.Position{}, fmt.Errorf("%q is not TIMELINE:LSN", s)
+	}
+	lsn, err := target.ParseLSN(at)
+	return target.Position{Timeline: target.Timeline(n), LSN: lsn}, err
 }
 
 func (a *App) logOf(ctx context.Context, name string) (*backup.Log, error) {
@@ -172,6 +197,9 @@ func (a *App) recoveryCommand(r RestoreRequest, p RestorePlan) (string, error) {
 	parts := append([]string{exe, "log-fetch", "--target", r.Target}, a.locationArgs()...)
 	if p.Until != 0 {
 		parts = append(parts, "--until", p.Until.String())
+	}
+	if p.End != nil {
+		parts = append(parts, "--at-least", p.End.String(), "--segment-size", strconv.FormatInt(p.Backup.SegmentSize, 10))
 	}
 	for i := range parts {
 		// PostgreSQL replaces %f and the like, and %% by %.

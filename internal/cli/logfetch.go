@@ -43,6 +43,8 @@ there is none, and reads the repository by itself when that does not work.`,
 	f := c.Flags()
 	f.StringVar(&r.Target, "target", "", "`target` whose log it is")
 	f.StringVar(&r.Until, "until", "", "`LSN` at which the log is cut off")
+	f.StringVar(&r.AtLeast, "at-least", "", "`TIMELINE:LSN` that the log was known to reach: one that ends before has lost something")
+	f.Int64Var(&r.Segment, "segment-size", 0, "`bytes` of a segment, with --at-least")
 	f.StringVar(&r.Socket, "socket", "", "`path` of the log server's socket (default in the data directory)")
 	f.BoolVar(&r.ServeOnly, "serve-only", false, "do not read the repository here: a log server must be there")
 	return c
