@@ -94,6 +94,29 @@ func fail(location, op string, kind, cause error) error {
 	return &Error{Kind: kind, Location: location, Op: op, Next: next(kind), Cause: cause}
 }
 
+// wrap is fail for an open repository. Storage that has gone, be it a disk
+// that was unmounted or a bucket that was deleted, answers "not found" to
+// everything: that is neither the absence of an object nor damage.
+func (r *Repository) wrap(ctx context.Context, op string, kind, cause error) error {
+	err := fail(r.Location(), op, kind, cause)
+	if !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
+		return err
+	}
+	if there := r.present(ctx); there != nil {
+		return fail(r.Location(), op, ErrUnreachable, there)
+	}
+	return err
+}
+
+// present checks that the storage is still the repository's.
+func (r *Repository) present(ctx context.Context) error {
+	_, err := r.storage.GetMetadata(ctx, format.KopiaRepositoryBlobID)
+	if errors.Is(err, blob.ErrBlobNotFound) {
+		return fmt.Errorf("%s is no longer there: the disk, folder or bucket may be gone", format.KopiaRepositoryBlobID)
+	}
+	return err
+}
+
 // classify maps what kopia, the storage and the system report to this
 // package's kinds; nil when it is none of them.
 func classify(err error) error {
@@ -116,7 +139,7 @@ func classify(err error) error {
 	case errors.Is(err, snapshot.ErrSnapshotNotFound), errors.Is(err, manifest.ErrNotFound):
 		return ErrNotFound
 	case errors.Is(err, content.ErrContentNotFound), errors.Is(err, object.ErrObjectNotFound),
-		errors.Is(err, blob.ErrBlobNotFound), errors.Is(err, blob.ErrInvalidRange):
+		errors.Is(err, blob.ErrBlobNotFound), errors.Is(err, blob.ErrInvalidRange), errors.Is(err, syscall.EIO):
 		return ErrCorrupt
 	}
 	return classifyText(err)
@@ -142,11 +165,14 @@ func classifyText(err error) error {
 	case has("no space left", "disk quota", "quotaexceeded", "storage full", "xminiostoragefull", "insufficient storage"):
 		return ErrFull
 	case errors.As(err, &netErr), errors.As(err, &urlErr), errors.As(err, &dnsErr),
-		errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.EIO), errors.Is(err, syscall.EACCES), errors.Is(err, syscall.ESTALE):
+		errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.EACCES), errors.Is(err, syscall.ESTALE):
 		return ErrUnreachable
 	case has("bucket does not exist", "nosuchbucket", "bucket doesn't exist", "containernotfound", "cannot access storage path",
-		"access denied", "accessdenied", "signaturedoesnotmatch", "invalidaccesskeyid", "connection refused", "no such host", "i/o timeout", "connection reset"):
+		"access denied", "accessdenied", "signature we calculated", "check your key and signing method", "invalid credentials", "signaturedoesnotmatch", "invalidaccesskeyid", "connection refused", "no such host", "i/o timeout", "connection reset"):
 		return ErrUnreachable
+	case has("unsupported key derivation", "unsupported format version", "unknown encryption algorithm", "unsupported repository format",
+		"unsupported encryption", "does not support feature", "unknown hash", "required feature", "not supported in this version"):
+		return ErrVersion
 	case has("invalid checksum", "decrypt", "message authentication failed", "unable to decompress", "decompression error",
 		"invalid content", "invalid offset", "malformed", "invalid blob", "corrupt", "invalid length"):
 		return ErrCorrupt

@@ -18,23 +18,17 @@ const (
 	keyFile   = "age-identity.txt"
 )
 
-// storeIdentity keeps the key of sealed objects in the repository.
-func (r *Repository) storeIdentity(ctx context.Context, id *age.X25519Identity) error {
+// storeIdentity keeps the key of sealed objects in the repository, and commits.
+func (w *Writer) storeIdentity(ctx context.Context, id *age.X25519Identity) error {
 	now := time.Now()
 	text := "# key of the sealed objects of this refloat repository\n# public key: " + id.Recipient().String() + "\n" + id.String() + "\n"
-	w, err := r.NewWriter(ctx, "key of sealed objects")
+	object, size, err := w.WriteObject(ctx, keyFile, strings.NewReader(text))
 	if err != nil {
 		return err
 	}
-	object, size, err := w.WriteObject(ctx, keyFile, strings.NewReader(text))
-	if err != nil {
-		return errors.Join(err, w.Abort(ctx))
-	}
 	tree := []Node{{Path: keyFile, Mode: 0o600, Size: size, ModTime: now, Object: object}}
-	if _, err := w.Commit(ctx, Snapshot{Source: keySource, Start: now, End: now}, tree); err != nil {
-		return errors.Join(err, w.Abort(ctx))
-	}
-	return nil
+	_, err = w.Commit(ctx, Snapshot{Source: keySource, Start: now, End: now}, tree)
+	return err
 }
 
 // identity reads the key of sealed objects. A repository without one is
@@ -52,7 +46,7 @@ func (r *Repository) identity(ctx context.Context) (*age.X25519Identity, error) 
 		if kind == nil || errors.Is(kind, ErrNotFound) {
 			kind = ErrCorrupt
 		}
-		return nil, fail(r.Location(), op, kind, err)
+		return nil, r.wrap(ctx, op, kind, err)
 	}
 	r.key = id
 	return id, nil

@@ -30,7 +30,7 @@ import (
 func (r *Repository) Maintain(ctx context.Context, o MaintainOptions) (MaintainReport, error) {
 	const op = "maintain"
 	if r.readOnly {
-		return MaintainReport{}, fail(r.Location(), op, nil, errors.New("it was opened read-only"))
+		return MaintainReport{}, r.wrap(ctx, op, nil, errors.New("it was opened read-only"))
 	}
 	if err := r.Refresh(ctx); err != nil {
 		return MaintainReport{}, err
@@ -38,17 +38,17 @@ func (r *Repository) Maintain(ctx context.Context, o MaintainOptions) (MaintainR
 	if o.DryRun {
 		rep, err := r.wouldReclaim(ctx, safety(o))
 		if err != nil {
-			return rep, fail(r.Location(), op, nil, err)
+			return rep, r.wrap(ctx, op, nil, err)
 		}
 		return rep, nil
 	}
 	l, inner, err := r.takeLease(ctx, o.Exclusive)
 	if err != nil {
-		return MaintainReport{}, fail(r.Location(), op, nil, err)
+		return MaintainReport{}, r.wrap(ctx, op, nil, err)
 	}
 	rep, err := r.reclaim(inner, safety(o))
 	if err = errors.Join(err, l.release(ctx)); err != nil {
-		return rep, fail(r.Location(), op, nil, err)
+		return rep, r.wrap(ctx, op, nil, err)
 	}
 	return rep, nil
 }

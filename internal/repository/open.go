@@ -67,10 +67,12 @@ func Create(ctx context.Context, o Options) (*Repository, error) {
 	if err != nil {
 		return nil, fail(l.String(), "create", nil, err)
 	}
-	err = repo.Initialize(ctx, st, &repo.NewRepositoryOptions{
-		BlockFormat:  format.ContentFormat{Hash: formatHash, Encryption: formatEncryption},
-		ObjectFormat: format.ObjectFormat{Splitter: formatSplitter},
-	}, o.Passphrase.Reveal())
+	if err = checkEmpty(ctx, st); err == nil {
+		err = repo.Initialize(ctx, st, &repo.NewRepositoryOptions{
+			BlockFormat:  format.ContentFormat{Hash: formatHash, Encryption: formatEncryption},
+			ObjectFormat: format.ObjectFormat{Splitter: formatSplitter},
+		}, o.Passphrase.Reveal())
+	}
 	err = errors.Join(err, st.Close(ctx))
 	if err != nil {
 		return nil, fail(l.String(), "create", nil, err)
@@ -85,23 +87,43 @@ func Create(ctx context.Context, o Options) (*Repository, error) {
 	return r, nil
 }
 
-// finishCreate writes what kopia does not: the key of sealed objects, and who
-// may maintain, so that every refloat may and the stock program leaves it to us.
-func (r *Repository) finishCreate(ctx context.Context) error {
-	p := maintenance.DefaultParams()
-	p.Owner = clientUser + "@" + clientHost
-	err := repo.DirectWriteSession(ctx, r.rep, repo.WriteSessionOptions{Purpose: "create"},
-		func(ctx context.Context, w repo.DirectRepositoryWriter) error {
-			return maintenance.SetParams(ctx, w, &p)
-		})
-	if err != nil {
-		return fail(r.Location(), "set who maintains", nil, err)
+// checkEmpty refuses a place that holds blobs of any kind: a repository whose
+// first blob is lost must not be written over.
+func checkEmpty(ctx context.Context, st blob.Storage) error {
+	var b buffer
+	err := st.GetBlob(ctx, format.KopiaRepositoryBlobID, 0, -1, &b)
+	if err == nil {
+		return ErrExists
 	}
+	if !errors.Is(err, blob.ErrBlobNotFound) {
+		return fmt.Errorf("read %s: %w", format.KopiaRepositoryBlobID, err)
+	}
+	return st.ListBlobs(ctx, "", func(m blob.Metadata) error {
+		return fmt.Errorf("%w: there is data (%s), but %s, which describes it, is missing", ErrExists, m.BlobID, format.KopiaRepositoryBlobID)
+	})
+}
+
+// finishCreate writes what kopia does not: the key of sealed objects, and that
+// maintenance is ours, so that the stock program leaves it alone. Both go into
+// one part of the index, whose loss is then noticed by that of the key.
+func (r *Repository) finishCreate(ctx context.Context) error {
 	id, err := age.GenerateX25519Identity()
 	if err != nil {
-		return fail(r.Location(), "make the key of sealed objects", nil, err)
+		return r.wrap(ctx, "make the key of sealed objects", nil, err)
 	}
-	return r.storeIdentity(ctx, id)
+	w, err := r.NewWriter(ctx, "create")
+	if err != nil {
+		return err
+	}
+	p := maintenance.DefaultParams()
+	p.Owner = clientUser + "@" + clientHost
+	if err := maintenance.SetParams(ctx, w.w, &p); err != nil {
+		return r.wrap(ctx, "set who maintains", nil, errors.Join(err, w.Abort(ctx)))
+	}
+	if err := w.storeIdentity(ctx, id); err != nil {
+		return errors.Join(err, w.Abort(ctx))
+	}
+	return nil
 }
 
 // Open opens an existing one. Opening costs about half a second (the
@@ -164,6 +186,10 @@ func checkFormat(ctx context.Context, st blob.Storage) error {
 	var b buffer
 	err := st.GetBlob(ctx, format.KopiaRepositoryBlobID, 0, -1, &b)
 	if errors.Is(err, blob.ErrBlobNotFound) {
+		// A bucket that is not there says "not found" too, but not to a listing.
+		if err := st.ListBlobs(ctx, format.KopiaRepositoryBlobID, func(blob.Metadata) error { return nil }); err != nil {
+			return err
+		}
 		return ErrNoRepository
 	}
 	if err != nil {
@@ -270,7 +296,7 @@ func (r *Repository) Close(ctx context.Context) error {
 	r.closeOnce.Do(func() {
 		err := errors.Join(r.rep.Close(ctx), os.RemoveAll(r.private))
 		if err != nil {
-			r.closeErr = fail(r.Location(), "close", nil, err)
+			r.closeErr = r.wrap(ctx, "close", nil, err)
 		}
 	})
 	return r.closeErr
@@ -291,7 +317,7 @@ func (r *Repository) Fingerprint() string {
 // Refresh makes what other processes committed visible.
 func (r *Repository) Refresh(ctx context.Context) error {
 	if err := r.rep.Refresh(ctx); err != nil {
-		return fail(r.Location(), "refresh", nil, err)
+		return r.wrap(ctx, "refresh", nil, err)
 	}
 	return nil
 }

@@ -94,7 +94,7 @@ func (r *Repository) PutSealed(ctx context.Context, name string, content []byte)
 	op := "store sealed object " + name
 	id, err := blobName(name)
 	if err != nil {
-		return fail(r.Location(), "store a sealed object", nil, err)
+		return r.wrap(ctx, "store a sealed object", nil, err)
 	}
 	key, err := r.identity(ctx)
 	if err != nil {
@@ -102,10 +102,10 @@ func (r *Repository) PutSealed(ctx context.Context, name string, content []byte)
 	}
 	data, err := r.seal(key.Recipient(), name, content)
 	if err != nil {
-		return fail(r.Location(), op, nil, err)
+		return r.wrap(ctx, op, nil, err)
 	}
 	if err := r.storage.PutBlob(ctx, id, rawBytes(data), blob.PutOptions{}); err != nil {
-		return fail(r.Location(), op, nil, err)
+		return r.wrap(ctx, op, nil, err)
 	}
 	return nil
 }
@@ -142,7 +142,7 @@ func (r *Repository) GetSealed(ctx context.Context, name string) ([]byte, error)
 	op := "read sealed object " + name
 	id, err := blobName(name)
 	if err != nil {
-		return nil, fail(r.Location(), "read a sealed object", nil, err)
+		return nil, r.wrap(ctx, "read a sealed object", nil, err)
 	}
 	key, err := r.identity(ctx)
 	if err != nil {
@@ -151,14 +151,14 @@ func (r *Repository) GetSealed(ctx context.Context, name string) ([]byte, error)
 	var b buffer
 	err = r.storage.GetBlob(ctx, id, 0, -1, &b)
 	if errors.Is(err, blob.ErrBlobNotFound) {
-		return nil, fail(r.Location(), op, ErrNotFound, nil)
+		return nil, r.wrap(ctx, op, ErrNotFound, nil)
 	}
 	if err != nil {
-		return nil, fail(r.Location(), op, nil, err)
+		return nil, r.wrap(ctx, op, nil, err)
 	}
 	content, err := r.unseal(key, name, b.Bytes())
 	if err != nil {
-		return nil, fail(r.Location(), op, ErrCorrupt, err)
+		return nil, r.wrap(ctx, op, ErrCorrupt, err)
 	}
 	return content, nil
 }
@@ -216,7 +216,7 @@ func (r *Repository) ListSealed(ctx context.Context, prefix string) iter.Seq2[Se
 			return ctx.Err()
 		})
 		if err != nil {
-			yield(SealedInfo{}, fail(r.Location(), "list sealed objects "+prefix, nil, err))
+			yield(SealedInfo{}, r.wrap(ctx, "list sealed objects "+prefix, nil, err))
 			return
 		}
 		slices.SortFunc(all, func(a, b SealedInfo) int { return strings.Compare(a.Name, b.Name) })
@@ -232,10 +232,10 @@ func (r *Repository) ListSealed(ctx context.Context, prefix string) iter.Seq2[Se
 func (r *Repository) DeleteSealed(ctx context.Context, name string) error {
 	id, err := blobName(name)
 	if err != nil {
-		return fail(r.Location(), "delete a sealed object", nil, err)
+		return r.wrap(ctx, "delete a sealed object", nil, err)
 	}
 	if err := r.storage.DeleteBlob(ctx, id); err != nil && !errors.Is(err, blob.ErrBlobNotFound) {
-		return fail(r.Location(), "delete sealed object "+name, nil, err)
+		return r.wrap(ctx, "delete sealed object "+name, nil, err)
 	}
 	return nil
 }

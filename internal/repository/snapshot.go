@@ -78,7 +78,7 @@ func (r *Repository) Snapshots(ctx context.Context, source string) ([]Snapshot, 
 func (r *Repository) snapshotsOf(ctx context.Context, source string) ([]Snapshot, error) {
 	ms, err := r.manifests(ctx, source)
 	if err != nil {
-		return nil, fail(r.Location(), "list snapshots", nil, err)
+		return nil, r.wrap(ctx, "list snapshots", nil, err)
 	}
 	var out []Snapshot
 	for _, m := range ms {
@@ -128,26 +128,26 @@ func (r *Repository) DeleteSnapshot(ctx context.Context, id string) error {
 	op := "delete snapshot " + id
 	m, err := r.manifest(ctx, id)
 	if err != nil {
-		return fail(r.Location(), op, nil, err)
+		return r.wrap(ctx, op, nil, err)
 	}
 	if m.Source.Path == keySource {
-		return fail(r.Location(), op, nil, errors.New("it holds the key of the sealed objects, without which the log cannot be read"))
+		return r.wrap(ctx, op, nil, errors.New("it holds the key of the sealed objects, without which the log cannot be read"))
 	}
 	w, err := r.NewWriter(ctx, op)
 	if err != nil {
 		return err
 	}
 	if err := r.deleteRecord(ctx, id); err != nil {
-		return fail(r.Location(), op, nil, errors.Join(err, w.end(ctx)))
+		return r.wrap(ctx, op, nil, errors.Join(err, w.end(ctx)))
 	}
 	if err := w.w.DeleteManifest(ctx, m.ID); err != nil {
-		return fail(r.Location(), op, nil, errors.Join(err, w.end(ctx)))
+		return r.wrap(ctx, op, nil, errors.Join(err, w.end(ctx)))
 	}
 	if err := w.w.Flush(ctx); err != nil {
-		return fail(r.Location(), op, nil, errors.Join(err, w.end(ctx)))
+		return r.wrap(ctx, op, nil, errors.Join(err, w.end(ctx)))
 	}
 	if err := w.end(ctx); err != nil {
-		return fail(r.Location(), op, nil, err)
+		return r.wrap(ctx, op, nil, err)
 	}
 	return nil
 }
@@ -158,18 +158,18 @@ func (r *Repository) OpenObject(ctx context.Context, id ObjectID) (io.ReadSeekCl
 	op := "read object " + string(id)
 	oid, err := object.ParseID(string(id))
 	if err != nil {
-		return nil, fail(r.Location(), op, ErrNotFound, err)
+		return nil, r.wrap(ctx, op, ErrNotFound, err)
 	}
 	rd, err := r.rep.OpenObject(ctx, oid)
 	if err != nil {
-		return nil, fail(r.Location(), op, nil, err)
+		return nil, r.wrap(ctx, op, nil, err)
 	}
-	return &objectReader{rd: rd, location: r.Location(), op: op}, nil
+	return &objectReader{rd: rd, fail: func(kind, err error) error { return r.wrap(ctx, op, kind, err) }}, nil
 }
 
 type objectReader struct {
-	rd           object.Reader
-	location, op string
+	rd   object.Reader
+	fail func(kind, err error) error
 }
 
 func (o *objectReader) Read(b []byte) (int, error) {
@@ -180,7 +180,7 @@ func (o *objectReader) Read(b []byte) (int, error) {
 			// Whatever keeps stored bytes from being decoded is damage.
 			kind = ErrCorrupt
 		}
-		err = fail(o.location, o.op, kind, err)
+		err = o.fail(kind, err)
 	}
 	return n, err
 }

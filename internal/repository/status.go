@@ -30,17 +30,17 @@ func (r *Repository) Status(ctx context.Context) (Status, error) {
 		return ctx.Err()
 	})
 	if err != nil {
-		return s, fail(r.Location(), op, nil, fmt.Errorf("list storage: %w", err))
+		return s, r.wrap(ctx, op, nil, fmt.Errorf("list storage: %w", err))
 	}
 	c, err := r.storage.GetCapacity(ctx)
 	switch {
 	case err == nil:
 		s.FreeBytes = int64(c.FreeB)
 	case !errors.Is(err, blob.ErrNotAVolume):
-		return s, fail(r.Location(), op, nil, fmt.Errorf("read free space: %w", err))
+		return s, r.wrap(ctx, op, nil, fmt.Errorf("read free space: %w", err))
 	}
 	if s.LastMaintenance, err = r.lastMaintenance(ctx); err != nil {
-		return s, fail(r.Location(), op, nil, err)
+		return s, r.wrap(ctx, op, nil, err)
 	}
 	return s, nil
 }

@@ -161,7 +161,7 @@ func (r *Repository) Tree(ctx context.Context, id string) ([]Node, error) {
 	op := "read the tree of snapshot " + id
 	m, err := r.manifest(ctx, id)
 	if err != nil {
-		return nil, fail(r.Location(), op, nil, err)
+		return nil, r.wrap(ctx, op, nil, err)
 	}
 	var out []Node
 	var walk func(dir string, oid object.ID) error
@@ -182,7 +182,7 @@ func (r *Repository) Tree(ctx context.Context, id string) ([]Node, error) {
 		return nil
 	}
 	if err := walk("", m.RootEntry.ObjectID); err != nil {
-		return nil, fail(r.Location(), op, nil, err)
+		return nil, r.wrap(ctx, op, nil, err)
 	}
 	slices.SortFunc(out, func(a, b Node) int { return strings.Compare(a.Path, b.Path) })
 	return out, nil
@@ -193,21 +193,21 @@ func (r *Repository) Lookup(ctx context.Context, id, name string) (Node, error) 
 	op := fmt.Sprintf("find %s in snapshot %s", name, id)
 	m, err := r.manifest(ctx, id)
 	if err != nil {
-		return Node{}, fail(r.Location(), op, nil, err)
+		return Node{}, r.wrap(ctx, op, nil, err)
 	}
 	name = path.Clean(name)
 	cur := m.RootEntry
 	for el := range strings.SplitSeq(name, "/") {
 		if cur.Type != snapshot.EntryTypeDirectory {
-			return Node{}, fail(r.Location(), op, ErrNotFound, nil)
+			return Node{}, r.wrap(ctx, op, ErrNotFound, nil)
 		}
 		dm, err := r.readFolder(ctx, cur.ObjectID)
 		if err != nil {
-			return Node{}, fail(r.Location(), op, nil, err)
+			return Node{}, r.wrap(ctx, op, nil, err)
 		}
 		i := slices.IndexFunc(dm.Entries, func(e *snapshot.DirEntry) bool { return e.Name == el })
 		if i < 0 {
-			return Node{}, fail(r.Location(), op, ErrNotFound, nil)
+			return Node{}, r.wrap(ctx, op, ErrNotFound, nil)
 		}
 		cur = dm.Entries[i]
 	}

@@ -33,8 +33,12 @@ func (r *Repository) Verify(ctx context.Context, o VerifyOptions) (VerifyReport,
 	}
 	v := &verifier{r: u, o: o, packs: map[blob.ID]int64{}, seen: map[uint64]struct{}{}, bad: map[content.ID]string{}}
 	err = v.run(ctx)
+	if err == nil {
+		// Storage that went away meanwhile makes everything look missing.
+		err = errors.Join(v.failed, u.present(ctx))
+	}
 	if err = errors.Join(err, u.Close(ctx)); err != nil {
-		return VerifyReport{}, fail(r.Location(), "verify", nil, err)
+		return VerifyReport{}, r.wrap(ctx, "verify", nil, err)
 	}
 	slices.SortFunc(v.damage, func(a, b Damage) int {
 		return strings.Compare(a.Object+"\x00"+a.Detail, b.Object+"\x00"+b.Detail)
@@ -55,6 +59,7 @@ type verifier struct {
 	seen   map[uint64]struct{} // contents found good, by their hash
 	bad    map[content.ID]string
 	damage []Damage
+	failed error // what kept it from looking
 }
 
 // job is one thing to check.
@@ -82,8 +87,8 @@ func (v *verifier) run(ctx context.Context) error {
 		return fmt.Errorf("list storage: %w", err)
 	}
 	known, err := v.r.manifests(ctx, "")
-	if k := classify(err); err != nil && k != nil && errors.Is(k, ErrUnreachable) || ctx.Err() != nil {
-		return err
+	if errors.Is(classify(err), ErrUnreachable) || ctx.Err() != nil {
+		return errors.Join(err, ctx.Err())
 	}
 	if err != nil {
 		v.report("list of snapshots", err)
@@ -171,7 +176,7 @@ func (v *verifier) check(ctx context.Context, j job) {
 	}
 	if v.o.Full {
 		_, err := v.r.GetSealed(ctx, j.sealed.Name)
-		if err != nil && !errors.Is(err, ErrNotFound) { // deleted since it was listed
+		if err != nil && !errors.Is(err, ErrNotFound) { // not found: deleted since it was listed
 			v.report(j.name, err)
 		}
 	}
@@ -233,6 +238,10 @@ func (v *verifier) content(ctx context.Context, name string, id object.ID) {
 		if ctx.Err() != nil {
 			return
 		}
+		if errors.Is(classify(err), ErrUnreachable) {
+			v.report(name, err)
+			return
+		}
 		v.bytes.Add(n)
 		v.advance(n)
 		v.mu.Lock()
@@ -278,6 +287,10 @@ func (v *verifier) readContent(ctx context.Context, id content.ID) (int64, error
 func (v *verifier) report(object string, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if errors.Is(classify(err), ErrUnreachable) {
+		v.failed = err
+		return
+	}
 	v.damage = append(v.damage, Damage{Object: object, Detail: err.Error()})
 }
 

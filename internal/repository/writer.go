@@ -34,7 +34,7 @@ type Writer struct {
 // NewWriter starts a write session; end it with Commit or Abort.
 func (r *Repository) NewWriter(ctx context.Context, purpose string) (*Writer, error) {
 	if r.readOnly {
-		return nil, fail(r.Location(), "write", nil, errors.New("it was opened read-only"))
+		return nil, r.wrap(ctx, "write", nil, errors.New("it was opened read-only"))
 	}
 	w := &Writer{r: r}
 	_, dw, err := r.rep.NewDirectWriter(ctx, repo.WriteSessionOptions{
@@ -42,7 +42,7 @@ func (r *Repository) NewWriter(ctx context.Context, purpose string) (*Writer, er
 		OnUpload: func(n int64) { w.stored.Add(n) },
 	})
 	if err != nil {
-		return nil, fail(r.Location(), "start writing", nil, err)
+		return nil, r.wrap(ctx, "start writing", nil, err)
 	}
 	w.w = dw
 	w.bufs.New = func() any { b := make([]byte, chunkSize); return &b }
@@ -54,7 +54,7 @@ func (r *Repository) NewWriter(ctx context.Context, purpose string) (*Writer, er
 func (w *Writer) WriteObject(ctx context.Context, name string, r io.Reader) (ObjectID, int64, error) {
 	op := "store " + name
 	if err := w.open(); err != nil {
-		return "", 0, fail(w.r.Location(), op, nil, err)
+		return "", 0, w.r.wrap(ctx, op, nil, err)
 	}
 	buf, _ := w.bufs.Get().(*[]byte)
 	defer w.bufs.Put(buf)
@@ -70,7 +70,7 @@ func (w *Writer) WriteObject(ctx context.Context, name string, r io.Reader) (Obj
 	for {
 		if n > 0 {
 			if _, err := ow.Write((*buf)[:n]); err != nil {
-				return "", 0, fail(w.r.Location(), op, nil, errors.Join(err, ow.Close()))
+				return "", 0, w.r.wrap(ctx, op, nil, errors.Join(err, ow.Close()))
 			}
 			total += int64(n)
 		}
@@ -81,13 +81,13 @@ func (w *Writer) WriteObject(ctx context.Context, name string, r io.Reader) (Obj
 			rerr = ctx.Err()
 		}
 		if rerr != nil {
-			return "", 0, fail(w.r.Location(), op, nil, errors.Join(rerr, ow.Close()))
+			return "", 0, w.r.wrap(ctx, op, nil, errors.Join(rerr, ow.Close()))
 		}
 		n, rerr = fill(r, *buf)
 	}
 	id, err := ow.Result()
 	if err = errors.Join(err, ow.Close()); err != nil {
-		return "", 0, fail(w.r.Location(), op, nil, err)
+		return "", 0, w.r.wrap(ctx, op, nil, err)
 	}
 	return ObjectID(id.String()), total, nil
 }
@@ -122,10 +122,10 @@ func (w *Writer) Stored() int64 { return w.stored.Load() }
 // Checkpoint makes the objects so far durable without making them visible.
 func (w *Writer) Checkpoint(ctx context.Context) error {
 	if err := w.open(); err != nil {
-		return fail(w.r.Location(), "checkpoint", nil, err)
+		return w.r.wrap(ctx, "checkpoint", nil, err)
 	}
 	if err := w.w.Flush(ctx); err != nil {
-		return fail(w.r.Location(), "checkpoint", nil, err)
+		return w.r.wrap(ctx, "checkpoint", nil, err)
 	}
 	return nil
 }
@@ -134,21 +134,21 @@ func (w *Writer) Checkpoint(ctx context.Context) error {
 // durable and visible. After an error, call Abort.
 func (w *Writer) Commit(ctx context.Context, s Snapshot, tree []Node) (Snapshot, error) {
 	if err := w.open(); err != nil {
-		return Snapshot{}, fail(w.r.Location(), "commit", nil, err)
+		return Snapshot{}, w.r.wrap(ctx, "commit", nil, err)
 	}
 	op := "commit a snapshot of " + s.Source
 	m, err := w.saveSnapshot(ctx, s, tree)
 	if err != nil {
-		return Snapshot{}, fail(w.r.Location(), op, nil, err)
+		return Snapshot{}, w.r.wrap(ctx, op, nil, err)
 	}
 	if err := w.w.Flush(ctx); err != nil {
-		return Snapshot{}, fail(w.r.Location(), op, nil, err)
+		return Snapshot{}, w.r.wrap(ctx, op, nil, err)
 	}
 	if err := w.end(ctx); err != nil {
-		return Snapshot{}, fail(w.r.Location(), op, nil, err)
+		return Snapshot{}, w.r.wrap(ctx, op, nil, err)
 	}
 	if err := w.r.putRecord(ctx, m); err != nil {
-		return Snapshot{}, fail(w.r.Location(), op, nil, err)
+		return Snapshot{}, w.r.wrap(ctx, op, nil, err)
 	}
 	return fromManifest(m), nil
 }
@@ -156,7 +156,7 @@ func (w *Writer) Commit(ctx context.Context, s Snapshot, tree []Node) (Snapshot,
 // Abort drops the session; a no-op after Commit.
 func (w *Writer) Abort(ctx context.Context) error {
 	if err := w.end(ctx); err != nil {
-		return fail(w.r.Location(), "abort", nil, err)
+		return w.r.wrap(ctx, "abort", nil, err)
 	}
 	return nil
 }
