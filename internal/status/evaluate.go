@@ -74,11 +74,15 @@ func (r *Report) answer(now time.Time) {
 		r.problem(Critical, "proof-failed", "run: refloat proof show "+r.Proof.ID, "the last drill failed: %s", r.Proof.Summary)
 	}
 	limit := r.Objectives.ProofAge
-	switch {
-	case limit > 0 && age > limit:
+	switch stand := proof.Stand(&proof.Proof{Verdict: r.Proof.Verdict, EndedAt: r.Proof.EndedAt, Summary: r.Proof.Summary}, r.Objectives, now); {
+	case stand.State == proof.StandsStale && limit > 0 && age > limit:
 		r.Stale = true
 		r.Headline += ", stale"
 		r.problem(Critical, "proof-stale", drill, "the last proof is %s old, %s was promised", Age(age), Age(limit))
+	case stand.State == proof.StandsStale:
+		r.Stale = true
+		r.Headline += ", stale"
+		r.problem(Critical, "proof-stale", "compare the clocks of this machine and of the one that drilled", "%s", stand.Reason)
 	case limit == 0 && age > usualProofAge:
 		r.problem(Warning, "proof-old", drill, "the last proof is %s old", Age(age))
 	}
