@@ -127,6 +127,14 @@ func (a *App) care(repo *repository.Repository, name string) (Care, func(), erro
 		_, err := a.Retention(ctx, name, true)
 		return err
 	}
+	c.Drill = func(ctx context.Context) (Proof, error) {
+		p, err := a.runDrill(ctx, repo, name, DrillRequest{}, nil)
+		if err != nil {
+			return p, err
+		}
+		identify(&p, repo)
+		return a.keepProof(ctx, repo, p)
+	}
 	done := func() {}
 	if t.Heartbeat.Enabled {
 		beats, err := a.cluster(name, "refloat heartbeat")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/refloat-db/refloat/internal/backup"
 	"github.com/refloat-db/refloat/internal/config"
+	"github.com/refloat-db/refloat/internal/proof"
 	"github.com/refloat-db/refloat/internal/repository"
 	"github.com/refloat-db/refloat/internal/restore"
 	"github.com/refloat-db/refloat/internal/store/sqlite"
@@ -57,6 +58,8 @@ var explanations = [...]struct {
 	{repository.ErrVersion, "repository-version", ClassRepository, "use the Refloat that wrote it, or a newer one"},
 	{repository.ErrFull, "repository-full", ClassRepository, "make room, then run: refloat retention --apply and refloat repo maintain"},
 	{repository.ErrUnreachable, "repository-unreachable", ClassRepository, "check the location, the network and the credentials"},
+	{proof.ErrForged, "proof-forged", ClassVerdict, "do not trust it; drill again: refloat drill TARGET"},
+	{proof.ErrNoProof, "no-proof", ClassError, "run: refloat drill TARGET"},
 	{backup.ErrBroken, "backup-damaged", ClassRepository, "restore from another backup (refloat backups), run refloat repo verify --full, and take a new full backup"},
 	{backup.ErrLogBroken, "log-damaged", ClassRepository, "run refloat coverage to see what can be restored, and take a new base backup"},
 	{repository.ErrCorrupt, "repository-damaged", ClassRepository, "run: refloat repo verify --full; then take a new full base backup"},
