@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 const (
@@ -46,41 +48,62 @@ func Dir(base, runAs string) (string, error) {
 	return dir, nil
 }
 
-// Sweep removes the throw-away directories below base whose process is gone,
-// and reports them. A server that still runs over one is ended first.
+// Sweep removes the throw-away directories below base, and those below the
+// system's temporary directory, whose process is gone, and reports them. A
+// server that still runs over one is ended first.
 func Sweep(base string) (removed []string, err error) {
+	bases := []string{os.TempDir(), socketBase(), base}
 	if base == "" {
-		base = os.TempDir()
+		bases = bases[:2]
 	}
-	dirs, err := filepath.Glob(filepath.Join(base, dirPrefix+"*"))
-	if err != nil {
-		return nil, fmt.Errorf("sweep scratch directories: %w", err)
-	}
+	slices.Sort(bases)
 	var problems []error
-	for _, dir := range dirs {
-		b, err := os.ReadFile(filepath.Join(dir, ownerFile))
+	for _, b := range slices.Compact(bases) {
+		dirs, err := filepath.Glob(filepath.Join(b, dirPrefix+"*"))
 		if err != nil {
-			continue // not ours, or being made at this moment
+			return removed, fmt.Errorf("sweep scratch directories: %w", err)
 		}
-		pid, _, _ := strings.Cut(strings.TrimSpace(string(b)), " ")
-		n, err := strconv.Atoi(pid)
-		if err != nil {
-			continue
+		for _, dir := range dirs {
+			if !orphan(dir) {
+				continue
+			}
+			endServers(dir)
+			if err := os.RemoveAll(dir); err != nil {
+				problems = append(problems, err)
+				continue
+			}
+			removed = append(removed, dir)
 		}
-		if id, err := processIdentity(n); err == nil && id == strings.TrimSpace(string(b)) {
-			continue // alive
-		}
-		endServers(dir)
-		if err := os.RemoveAll(dir); err != nil {
-			problems = append(problems, err)
-			continue
-		}
-		removed = append(removed, dir)
 	}
 	return removed, errors.Join(problems...)
 }
 
-// endServers kills the postmasters whose data directory is below dir.
+// orphan reports whether a directory is a throw-away one of a process that is
+// gone. One without an owner is not ours, or being made at this moment.
+func orphan(dir string) bool {
+	b, err := os.ReadFile(filepath.Join(dir, ownerFile))
+	if err != nil {
+		return false
+	}
+	owner := strings.TrimSpace(string(b))
+	pid, _, _ := strings.Cut(owner, " ")
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		return false
+	}
+	id, err := processIdentity(n)
+	switch {
+	case err == nil:
+		return id != owner
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ESRCH):
+		return true
+	default:
+		return false
+	}
+}
+
+// endServers ends the postmasters whose data directory is below dir, and waits
+// until they are gone.
 func endServers(dir string) {
 	pidFiles, _ := filepath.Glob(filepath.Join(dir, "*", "postmaster.pid"))
 	for _, f := range pidFiles {
@@ -93,7 +116,13 @@ func endServers(dir string) {
 		if err != nil || len(lines) < 2 || lines[1] != filepath.Dir(f) || !isPostgres(pid) {
 			continue
 		}
-		_ = syscall.Kill(pid, syscall.SIGKILL)
+		// An immediate shutdown first: it takes the children along.
+		for _, sig := range []syscall.Signal{syscall.SIGQUIT, syscall.SIGKILL} {
+			_ = syscall.Kill(pid, sig)
+			for end := time.Now().Add(killAfter); isPostgres(pid) && time.Now().Before(end); {
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
 	}
 }
 

@@ -59,7 +59,7 @@ func Start(ctx context.Context, o Options) (s *Server, err error) {
 	}
 	// Unix socket paths are limited to 107 bytes, so not below the data.
 	s = &Server{options: o, done: make(chan struct{})}
-	if s.private, err = os.MkdirTemp("", "refloat-"); err != nil {
+	if s.private, err = Dir(socketBase(), o.RunAs); err != nil {
 		return nil, fmt.Errorf("start a scratch server: %w", err)
 	}
 	defer func() {
@@ -74,6 +74,15 @@ func Start(ctx context.Context, o Options) (s *Server, err error) {
 		return nil, fmt.Errorf("start %s: %w", o.Binaries.Postgres, err)
 	}
 	return s, nil
+}
+
+// socketBase is the system's temporary directory, unless its path is too long
+// for that of a socket below it.
+func socketBase() string {
+	if d := os.TempDir(); len(d) < 60 {
+		return d
+	}
+	return "/tmp"
 }
 
 func (s *Server) prepare(cred *syscall.Credential) error {
@@ -91,7 +100,12 @@ func (s *Server) prepare(cred *syscall.Credential) error {
 			return fmt.Errorf("configure a scratch server: %w", err)
 		}
 	}
-	if err := chown(s.private, cred); err != nil {
+	auto := filepath.Join(s.options.DataDir, "postgresql.auto.conf")
+	text, err := os.ReadFile(auto)
+	if err == nil {
+		err = os.WriteFile(auto, []byte(onlyRecovery(string(text))), 0o600) // keeps its owner
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("configure a scratch server: %w", err)
 	}
 	return nil
@@ -106,7 +120,7 @@ func (s *Server) launch(cred *syscall.Credential) error {
 		return err
 	}
 	defer func() { _ = logf.Close() }()
-	settings := map[string]string{}
+	settings := usual()
 	for k, v := range s.options.Settings {
 		settings[k] = v
 	}
@@ -117,7 +131,7 @@ func (s *Server) launch(cred *syscall.Credential) error {
 	settings["port"] = strconv.Itoa(port)
 	cmd := exec.Command(s.options.Binaries.Postgres, append([]string{"-D", s.options.DataDir}, arguments(settings)...)...)
 	cmd.Dir = s.private
-	cmd.Env = append(os.Environ(), s.options.Env...)
+	cmd.Env = append(environment(), s.options.Env...)
 	cmd.Stdout, cmd.Stderr = logf, logf
 	cmd.SysProcAttr = attributes(cred)
 	started := make(chan error, 1)
@@ -138,10 +152,23 @@ func (s *Server) launch(cred *syscall.Credential) error {
 	return <-started
 }
 
+// environment is what a server needs of ours. The rest may hold secrets.
+func environment() []string {
+	out := []string{"LC_ALL=C"}
+	for _, e := range os.Environ() {
+		switch name, _, _ := strings.Cut(e, "="); name {
+		case "PATH", "HOME", "TZ", "TMPDIR", "LD_LIBRARY_PATH":
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
 // DSN is how to reach a database of the server.
 func (s *Server) DSN(database string) string {
-	u := url.URL{Scheme: "postgres", User: url.User(s.options.Superuser), Path: "/" + database,
-		RawQuery: url.Values{"host": {s.private}, "port": {strconv.Itoa(port)}, "sslmode": {"disable"}}.Encode()}
+	query := url.Values{"host": {s.private}, "port": {strconv.Itoa(port)}, "sslmode": {"disable"}, "options": {sessionOptions(s.options.Major)}}.Encode()
+	// PostgreSQL does not take + for a space.
+	u := url.URL{Scheme: "postgres", User: url.User(s.options.Superuser), Path: "/" + database, RawQuery: strings.ReplaceAll(query, "+", "%20")}
 	return u.String()
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,14 +32,21 @@ func stopped(t *testing.T, major int) (Options, *targettest.Cluster) {
 	c := targettest.Start(t, targettest.Options{Major: major})
 	c.Exec(t, "CREATE TABLE t AS SELECT 7 AS n")
 	evidence := filepath.Join(targettest.TempDir(t), "archived")
-	for _, q := range []string{"archive_mode = on", "archive_command = 'touch " + evidence + "'", "listen_addresses = '*'", "shared_preload_libraries = 'nosuchlibrary'", "max_connections = 500"} {
+	for _, q := range []string{"archive_mode = on", "archive_command = 'touch " + evidence + "'", "listen_addresses = '*'", "shared_preload_libraries = 'nosuchlibrary'", "max_connections = 500", "external_pid_file = '" + evidence + "'"} {
 		c.Exec(t, "ALTER SYSTEM SET "+q)
 	}
+	c.Exec(t, "ALTER ROLE postgres SET session_preload_libraries = 'nosuchlibrary'; ALTER DATABASE postgres SET default_transaction_read_only = on")
 	c.Stop(t)
+	t.Cleanup(func() {
+		if _, err := os.Stat(evidence); err == nil {
+			t.Error("the scratch server wrote outside of its directories")
+		}
+	})
 	b, err := FindBinaries(t.Context(), major, c.Bin)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv("REFLOAT_PASSPHRASE", "secret")
 	return Options{Binaries: b, Major: major, DataDir: c.Dir, Superuser: "postgres", Ping: ping}, c
 }
 
@@ -56,12 +64,15 @@ func TestServe(t *testing.T) {
 			if err := s.WaitReady(ctx); err != nil {
 				t.Fatal(err)
 			}
+			if env, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(s.pid), "environ")); err != nil || strings.Contains(string(env), "REFLOAT") {
+				t.Errorf("the server was given our environment: %v", err)
+			}
 			conn, err := pgx.Connect(ctx, s.DSN("postgres"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			for q, want := range map[string]string{
-				"SHOW listen_addresses": "", "SHOW archive_mode": "off", "SHOW shared_preload_libraries": "", "SHOW fsync": "on", "SELECT n::text FROM t": "7",
+				"SHOW listen_addresses": "", "SHOW archive_mode": "off", "SHOW shared_preload_libraries": "", "SHOW fsync": "on", "SHOW session_preload_libraries": "", "SHOW default_transaction_read_only": "off", "SELECT n::text FROM t": "7",
 			} {
 				var got string
 				if err := conn.QueryRow(ctx, q).Scan(&got); err != nil || got != want {
@@ -113,7 +124,9 @@ func TestServerDiesWithUs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.WaitReady(t.Context()); err != nil {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := s.WaitReady(ctx); err != nil {
 			t.Fatal(err)
 		}
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -138,6 +151,7 @@ func TestServerDiesWithUs(t *testing.T) {
 
 func TestSweep(t *testing.T) {
 	base := targettest.TempDir(t)
+	t.Setenv("TMPDIR", base)
 	mine, err := Dir(base, "")
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package scratch
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -35,6 +36,7 @@ func harmless(major int) map[string]string {
 		"max_connections":                "20",
 		"max_wal_senders":                "0",
 		"superuser_reserved_connections": "3",
+		"reserved_connections":           "0",
 		"shared_buffers":                 "128MB",
 		"huge_pages":                     "off",
 		"restart_after_crash":            "off",
@@ -64,13 +66,46 @@ func harmless(major int) map[string]string {
 	}
 	for name, since := range map[string]int{
 		"log_startup_progress_interval": 15, "allow_in_place_tablespaces": 15, "archive_library": 15,
-		"transaction_timeout": 17, "event_triggers": 17, "summarize_wal": 17, "sync_replication_slots": 17, "io_method": 18,
+		"reserved_connections": 16, "transaction_timeout": 17, "event_triggers": 17, "summarize_wal": 17, "sync_replication_slots": 17, "io_method": 18,
 	} {
 		if major < since {
 			delete(s, name)
 		}
 	}
 	return s
+}
+
+// usual are settings that Options.Settings may change.
+func usual() map[string]string {
+	// Recovery must hold as many prepared transactions as production had, and
+	// with hot standby off nothing else says how many.
+	return map[string]string{"max_prepared_transactions": "1000"}
+}
+
+// sessionOptions win over what ALTER ROLE and ALTER DATABASE say, which wins
+// over the command line.
+func sessionOptions(major int) string {
+	names := []string{"session_preload_libraries=", "local_preload_libraries=", "default_transaction_read_only=off",
+		"statement_timeout=0", "idle_in_transaction_session_timeout=0", "role=none", "jit=off"}
+	if major >= 17 {
+		names = append(names, "event_triggers=off", "transaction_timeout=0")
+	}
+	return "-c " + strings.Join(names, " -c ")
+}
+
+var recoveryLine = regexp.MustCompile(`^\s*(restore_command|recovery_target\w*)\s*=`)
+
+// onlyRecovery is a postgresql.auto.conf without all that is not recovery:
+// production may have been told anything with ALTER SYSTEM, such as to write a
+// file elsewhere or to read one that is not on this host.
+func onlyRecovery(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if recoveryLine.MatchString(line) {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
 }
 
 // arguments renders settings as -c options in a stable order.
