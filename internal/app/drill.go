@@ -101,7 +101,7 @@ func (a *App) runDrill(ctx context.Context, repo *repository.Repository, name st
 		return (&backup.Catalogue{Repo: repo}).Open(ctx, b)
 	}
 	if p, err := a.cluster(name, "refloat drill"); err == nil {
-		o.Production = p
+		o.Production, o.Database = p, p.Database()
 	} else {
 		o.ProductionNote = err.Error()
 	}

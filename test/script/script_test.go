@@ -69,11 +69,12 @@ func run(t *testing.T, bin, name string, text []byte) {
 	if bytes.Contains(text, []byte("sql ")) || bytes.Contains(text, []byte("$DSN")) {
 		s.cluster = targettest.Start(t, targettest.Options{Major: 15})
 		dsn := s.cluster.DSN("postgres")
-		env = append(env, "DSN="+dsn, "SMALL="+strings.Replace(dsn, "postgres@", "refloat@", 1)) // as the role that the grants make
+		env = append(env, "DSN="+dsn, "SHOP="+s.cluster.DSN("shop"), "SMALL="+strings.Replace(dsn, "postgres@", "refloat@", 1)) // as the role that the grants make
 	}
 	e := &script.Engine{Cmds: script.DefaultCmds(), Conds: script.DefaultConds()}
 	e.Cmds["refloat"] = s.refloat()
-	e.Cmds["sql"] = s.sql()
+	e.Cmds["sql"] = s.sql(false)
+	e.Cmds["sqlin"] = s.sql(true) // the database first
 	e.Cmds["until"] = s.until()
 	e.Cmds["stop"] = s.stop()
 	e.Cmds["kill"] = s.kill()
@@ -137,8 +138,12 @@ func expect(p *os.ProcessState, want string) error {
 }
 
 // sql runs statements in the session's server and prints the first value.
-func (s *session) sql() script.Cmd {
+func (s *session) sql(in bool) script.Cmd {
 	return script.Command(script.CmdUsage{Summary: "run SQL", Args: "statements, or @file"}, func(st *script.State, args ...string) (script.WaitFunc, error) {
+		var database string
+		if in {
+			database, args = args[0], args[1:]
+		}
 		text := strings.Join(args, " ")
 		if name, ok := strings.CutPrefix(text, "@"); ok {
 			b, err := os.ReadFile(st.Path(name))
@@ -146,6 +151,10 @@ func (s *session) sql() script.Cmd {
 				return nil, err
 			}
 			text = string(b)
+		}
+		if in {
+			s.cluster.ExecIn(s.t, database, text)
+			return nil, nil
 		}
 		out, err := s.cluster.TryQuery(text)
 		return func(*script.State) (string, string, error) { return out + "\n", "", err }, nil

@@ -92,6 +92,15 @@ func New(o Options) (*Cluster, error) {
 	return c, nil
 }
 
+// Database is the database that the cluster is signed in to; where none is
+// named it is that of the role's name, as in libpq.
+func (c *Cluster) Database() string {
+	if c.config.Database == "" {
+		return c.config.User
+	}
+	return c.config.Database
+}
+
 // leavesHost reports whether any of the hosts is reached over a network.
 func leavesHost(config *pgx.ConnConfig) bool {
 	hosts := []string{config.Host}
