@@ -44,7 +44,11 @@ func openStorage(ctx context.Context, l location, o Options, create bool) (blob.
 		if err != nil {
 			return nil, err
 		}
-		return sftp.New(ctx, so, create)
+		st, err := sftp.New(ctx, so, create)
+		if err != nil {
+			return nil, sftpError(err, o.SFTP)
+		}
+		return st, nil
 	}
 	return nil, fmt.Errorf("unknown kind of storage %q", l.scheme)
 }
@@ -105,6 +109,23 @@ func gcsOptions(l location, o GCSOptions, readOnly bool) (*gcs.Options, error) {
 		}
 	}
 	return &gcs.Options{BucketName: l.bucket, Prefix: l.prefix, ServiceAccountCredentialsFile: o.CredentialsFile, ReadOnly: readOnly}, nil
+}
+
+// sftpError says in words what kopia reports with its whole configuration.
+func sftpError(err error, o SFTPOptions) error {
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "knownhosts: key mismatch"):
+		return fmt.Errorf("%w: the host's key is not the one in %s; nothing was sent to it", ErrUnreachable, o.KnownHostsFile)
+	case strings.Contains(text, "knownhosts:"):
+		return fmt.Errorf("%w: the host is not in %s; nothing was sent to it", ErrUnreachable, o.KnownHostsFile)
+	case strings.Contains(text, "unable to authenticate"):
+		return fmt.Errorf("%w: the host refuses the key %s", ErrUnreachable, o.KeyFile)
+	}
+	if at := strings.LastIndex(text, "ssh: "); at >= 0 {
+		return fmt.Errorf("%w: %s", ErrUnreachable, text[at:])
+	}
+	return err
 }
 
 func sftpOptions(l location, o SFTPOptions) (*sftp.Options, error) {
