@@ -32,11 +32,13 @@ func (c *cluster) stored(ctx context.Context, dir, program string, args ...strin
 func fullRows(ctx context.Context, c *cluster, p *peers, r *results) error {
 	const job = "full backup"
 	if p.pgbackrest != "" {
-		s, err := c.stored(ctx, c.dir+"/pgbackrest", p.pgbackrest, "--config="+p.configs["pgbackrest"], "--stanza=bench", "--type=full", "backup")
-		if err != nil {
-			return err
+		for _, kind := range []string{"bundle", "block"} {
+			s, err := c.stored(ctx, c.dir+"/pgbackrest-"+kind, p.pgbackrest, p.backRest(kind, "--type=full", "backup")...)
+			if err != nil {
+				return err
+			}
+			r.add(job, "pgBackRest zst3 AES 2 processes, "+kind, s)
 		}
-		r.add(job, "pgBackRest zst3 2 processes", s)
 	}
 	plain := filepath.Join(c.dir, "basebackup")
 	s, err := c.stored(ctx, plain, c.bin+"/pg_basebackup", "-h", "127.0.0.1", "-p", fmt.Sprint(c.port), "-U", "postgres", "-D", plain, "-Ft", "-c", "fast", "--compress=client-zstd:3")
@@ -69,11 +71,13 @@ func secondRows(ctx context.Context, c *cluster, p *peers, r *results) error {
 		return err
 	}
 	if p.pgbackrest != "" {
-		s, err := c.stored(ctx, c.dir+"/pgbackrest", p.pgbackrest, "--config="+p.configs["pgbackrest"], "--stanza=bench", "--type=incr", "backup")
-		if err != nil {
-			return err
+		for _, kind := range []string{"block", "bundle"} {
+			s, err := c.stored(ctx, c.dir+"/pgbackrest-"+kind, p.pgbackrest, p.backRest(kind, "--type=incr", "backup")...)
+			if err != nil {
+				return err
+			}
+			r.add(job, "pgBackRest incremental, "+kind, s)
 		}
-		r.add(job, "pgBackRest bundle + block", s)
 	}
 	for _, read := range []string{"protocol", "files"} {
 		s, err := c.stored(ctx, c.dir+"/repository-"+read, p.refloat, "--config", p.configs[read], "backup", "bench")
@@ -88,7 +92,7 @@ func secondRows(ctx context.Context, c *cluster, p *peers, r *results) error {
 func restoreRows(ctx context.Context, c *cluster, p *peers, r *results) error {
 	var theirs, ours []string
 	their, our := filepath.Join(c.dir, "restored-theirs"), filepath.Join(c.dir, "restored-ours")
-	theirs = []string{"--config=" + p.configs["pgbackrest"], "--stanza=bench", "--pg1-path=" + their, "--type=none", "restore"}
+	theirs = p.backRest("bundle", "--pg1-path="+their, "--type=none", "restore")
 	ours = []string{"--config", p.configs["protocol"], "restore", "bench", "--into", our, "--to", "backup"}
 	defer func() { _, _ = os.RemoveAll(their), os.RemoveAll(our) }()
 	for _, job := range []string{"restore", "delta restore"} {

@@ -13,6 +13,7 @@ import (
 type peers struct {
 	refloat    string
 	pgbackrest string // empty when not installed
+	beta       bool
 	configs    map[string]string
 }
 
@@ -44,7 +45,22 @@ func newPeers(ctx context.Context, c *cluster, refloat string) (*peers, error) {
 		fmt.Println("pgBackRest is not installed: its rows are left out")
 		return p, nil
 	}
-	return p, p.configurePgBackRest(ctx, c)
+	for _, kind := range []string{"bundle", "block"} {
+		if err := p.configurePgBackRest(ctx, c, kind); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// backRest are the arguments of a pgBackRest call: kind is bundle, or block
+// for its block incremental, which older versions call beta.
+func (p *peers) backRest(kind string, args ...string) []string {
+	all := []string{"--config=" + p.configs[kind], "--stanza=bench"}
+	if kind == "block" && p.beta {
+		all = append(all, "--beta")
+	}
+	return append(all, args...)
 }
 
 func (p *peers) configureRefloat(ctx context.Context, c *cluster, read, pass string) error {
@@ -68,12 +84,15 @@ targets:
 	return c.run(ctx, p.refloat, "--config", path, "repo", "init")
 }
 
-func (p *peers) configurePgBackRest(ctx context.Context, c *cluster) error {
-	path := filepath.Join(c.dir, "pgbackrest.conf")
+func (p *peers) configurePgBackRest(ctx context.Context, c *cluster, kind string) error {
+	path := filepath.Join(c.dir, "pgbackrest-"+kind+".conf")
+	block := "n"
+	if kind == "block" {
+		block = "y"
+	}
 	text := fmt.Sprintf(`[global]
-repo1-path=%[1]s/pgbackrest
+repo1-path=%[1]s/pgbackrest-%[4]s
 repo1-bundle=y
-repo1-block=y
 repo1-cipher-type=aes-256-cbc
 repo1-cipher-pass=a passphrase for a benchmark
 repo1-retention-full=9
@@ -87,19 +106,23 @@ spool-path=%[1]s/spool
 start-fast=y
 archive-check=n
 archive-copy=n
+%[5]s
 [bench]
 pg1-path=%[2]s
-pg1-host-user=postgres
 pg1-port=%[3]s
 pg1-socket-path=%[1]s
 pg1-user=postgres
-`, c.dir, c.data, strconv.Itoa(c.port))
+`, c.dir, c.data, strconv.Itoa(c.port), kind, map[string]string{"y": "repo1-block=y\n", "n": ""}[block])
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		return err
 	}
-	p.configs["pgbackrest"] = path
-	if err := c.run(ctx, p.pgbackrest, "--config="+path, "--stanza=bench", "--no-online", "stanza-create"); err != nil {
-		// Some versions have no block incremental; bundles alone are their best.
+	p.configs[kind] = path
+	err := c.run(ctx, p.pgbackrest, p.backRest(kind, "stanza-create")...)
+	if err != nil && kind == "block" && !p.beta {
+		p.beta = true
+		err = c.run(ctx, p.pgbackrest, p.backRest(kind, "stanza-create")...)
+	}
+	if err != nil {
 		return fmt.Errorf("pgBackRest: %w", err)
 	}
 	return nil
