@@ -26,7 +26,7 @@ var keptSettings = [...]string{
 	"max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions",
 	"max_locks_per_transaction", "wal_level", "wal_segment_size", "block_size", "data_checksums",
 	"track_commit_timestamp", "wal_log_hints", "full_page_writes", "fsync", "server_encoding",
-	"lc_collate", "lc_ctype", "shared_preload_libraries", "data_directory_mode",
+	"lc_collate", "lc_ctype", "shared_preload_libraries", "data_directory_mode", "archive_mode", "synchronous_standby_names",
 }
 
 // taking is one base backup under way.
