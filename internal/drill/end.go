@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/refloat-db/refloat/internal/backup"
@@ -159,42 +158,50 @@ func (r *run) dataLoss(copied []target.Beat, copiedErr error) proof.Check {
 	return c
 }
 
+// measureLoss is zero when the copy has all the log that production had
+// written when it was asked. Otherwise it is the time between the newest
+// moment that the copy is known to hold, by the log's record or by its last
+// heartbeat, and the moment at which production was asked: whatever was
+// committed in between may be missing. A heartbeat that stopped together with
+// the stream must not hide that production went on.
 func (r *run) measureLoss(copied []target.Beat, copiedErr error) (time.Duration, string, error) {
-	last := r.prod.beat
-	who := "production's last heartbeat"
-	if last == nil || r.o.LastBeat != nil && r.o.LastBeat.Seq > last.Seq {
-		last, who = r.o.LastBeat, "the last acknowledged heartbeat"
+	var lastCopied *target.Beat
+	if copiedErr == nil && len(copied) > 0 {
+		lastCopied = &copied[len(copied)-1]
 	}
-	if r.o.Heartbeat && last != nil && copiedErr == nil && len(copied) > 0 {
-		loss := max(0, last.At.Sub(copied[len(copied)-1].At))
-		// A heart that stopped beating measures nothing after its last beat.
-		if r.prod.serverErr == nil {
-			if quiet := r.prod.at.Sub(last.At); quiet > time.Minute {
-				return r.lossByLog(fmt.Sprintf("(%s is %s old)", who, quiet.Round(time.Second)))
-			}
+	if r.prod.serverErr != nil {
+		return r.lossWithoutProduction(lastCopied)
+	}
+	at := r.prod.server.Position
+	if r.p.Reached.Timeline >= r.prod.server.Timeline && r.p.Reached.LSN >= at {
+		return 0, fmt.Sprintf("by the log: the copy has all up to %s, which production had written when it was asked", at), nil
+	}
+	held, how := time.Time{}, ""
+	switch {
+	case !r.pos.ServerTime.IsZero():
+		held, how = r.pos.ServerTime, "from the newest moment that the log covers"
+	case !r.plan.EndTime.IsZero():
+		held, how = r.plan.EndTime, "from the end of the backup, since there is no log"
+	}
+	if lastCopied != nil {
+		// A beat has our clock's time; production's is compared with production's.
+		if t := lastCopied.At.Add(r.prod.server.ClockOffset); t.After(held) {
+			held, how = t, "from the copy's last heartbeat"
 		}
-		return loss, "from " + who, nil
 	}
-	return r.lossByLog("")
+	if held.IsZero() {
+		return 0, "", errors.New("data loss cannot be measured: neither the log nor a heartbeat says how new the copy is")
+	}
+	return max(0, r.prod.at.Sub(held)), how + " to when production was asked", nil
 }
 
-// lossByLog measures by the log: nothing is lost when the copy has all that
-// production had written when it was asked; else it is as old as the newest
-// moment that the log in the repository covers.
-func (r *run) lossByLog(note string) (time.Duration, string, error) {
-	if r.prod.serverErr != nil {
+// lossWithoutProduction measures by our own record of the last heartbeat whose
+// commit was acknowledged.
+func (r *run) lossWithoutProduction(lastCopied *target.Beat) (time.Duration, string, error) {
+	if r.o.LastBeat == nil || lastCopied == nil {
 		return 0, "", fmt.Errorf("data loss cannot be measured: production: %w", r.prod.serverErr)
 	}
-	if r.p.Reached.Timeline >= r.prod.server.Timeline && r.p.Reached.LSN >= r.prod.server.Position {
-		return 0, strings.TrimSpace("by the log: the copy has all that production had written " + note), nil
-	}
-	if r.pos.ServerTime.IsZero() {
-		if r.plan.EndTime.IsZero() {
-			return 0, "", errors.New("data loss cannot be measured: there is no log, and the backup has no time")
-		}
-		return max(0, r.prod.at.Sub(r.plan.EndTime)), strings.TrimSpace("from the end of the backup, since there is no log " + note), nil
-	}
-	return max(0, r.prod.at.Sub(r.pos.ServerTime)), strings.TrimSpace("from the newest moment that the log covers " + note), nil
+	return max(0, r.o.LastBeat.At.Sub(lastCopied.At)), "from the last acknowledged heartbeat on record; production itself could not be asked", nil
 }
 
 // resolution holds the measured time against the promised one.

@@ -16,7 +16,8 @@ import (
 // down, as a failing disk would.
 func damagePage(t *testing.T, c *targettest.Cluster, table string, block int64, zero bool) {
 	t.Helper()
-	c.Exec(t, "VACUUM FREEZE "+table+"; CHECKPOINT")
+	c.Exec(t, "VACUUM FREEZE "+table)
+	c.Exec(t, "CHECKPOINT")
 	path := filepath.Join(c.Dir, c.Query(t, "SELECT pg_relation_filepath('"+table+"')"))
 	c.Stop(t)
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
