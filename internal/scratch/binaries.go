@@ -40,7 +40,11 @@ func FindBinaries(ctx context.Context, major int, configured string) (Binaries, 
 			"/usr/local/pgsql/bin",
 		}
 		if p, err := exec.LookPath("postgres"); err == nil {
-			dirs = append([]string{filepath.Dir(p)}, dirs...)
+			// A link on the PATH does not have the other programs beside it.
+			if real, err := filepath.EvalSymlinks(p); err == nil {
+				p = real
+			}
+			dirs = append(dirs, filepath.Dir(p))
 		}
 	}
 	var seen []string
