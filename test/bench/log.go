@@ -63,7 +63,7 @@ func (p *peers) startPeer(c *cluster, synchronous bool) (*streamer, error) {
 	if err := errors.Join(os.MkdirAll(dir, 0o700), c.own(dir)); err != nil {
 		return nil, err
 	}
-	args := []string{"-d", fmt.Sprintf("host=127.0.0.1 port=%d user=postgres application_name=peer", c.port), "-D", dir, "--slot=peer", "--no-loop"}
+	args := []string{"-d", fmt.Sprintf("host=127.0.0.1 port=%d user=postgres application_name=peer", c.port), "-D", dir, "--slot=peer", "--no-loop", "--status-interval=1"}
 	if synchronous {
 		args = append(args, "--synchronous")
 	}

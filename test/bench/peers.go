@@ -117,9 +117,10 @@ pg1-user=postgres
 		return err
 	}
 	p.configs[kind] = path
+	p.beta = kind == "block"
 	err := c.run(ctx, p.pgbackrest, p.backRest(kind, "stanza-create")...)
-	if err != nil && kind == "block" && !p.beta {
-		p.beta = true
+	if err != nil && p.beta { // newer versions do not know the option
+		p.beta = false
 		err = c.run(ctx, p.pgbackrest, p.backRest(kind, "stanza-create")...)
 	}
 	if err != nil {
