@@ -95,6 +95,9 @@ func (a *App) runDrill(ctx context.Context, repo *repository.Repository, name st
 			return restore.Plan{}, err
 		}
 		in.Target = to
+		if err := lastTransaction(ctx, &in, &backup.Log{Repo: repo, Target: id}); err != nil {
+			return restore.Plan{}, err
+		}
 		return restore.Make(in)
 	}
 	o.Image = func(ctx context.Context, b Backup) (restore.Image, error) {

@@ -61,7 +61,21 @@ func (a *App) PlanRestore(ctx context.Context, r RestoreRequest) (RestorePlan, e
 		return RestorePlan{}, err
 	}
 	in.Target, in.BackupID = to, r.Backup
+	if err := lastTransaction(ctx, &in, &backup.Log{Repo: repo, Target: ids[0]}); err != nil {
+		return RestorePlan{}, err
+	}
 	return restore.Make(in)
+}
+
+// lastTransaction looks for the newest transaction, which only a restore to a
+// time needs to know.
+func lastTransaction(ctx context.Context, in *restore.Inputs, l *backup.Log) (err error) {
+	newest := in.Coverage.Newest
+	if in.Target.Kind != restore.ToTime || newest == nil || in.Position.SegmentSize == 0 {
+		return nil
+	}
+	in.LastTransaction, err = restore.LastTransaction(ctx, in.Segments, in.Position.SegmentSize, newest.Position, l.Fetch)
+	return err
 }
 
 // restoreInputs reads what a plan is made from.

@@ -32,6 +32,9 @@ type Inputs struct {
 	Position backup.LogPosition // zero when there is no log
 	BackupID string             // to start from; empty picks the best
 	Measured []Measurement      // of earlier restores, oldest first
+	// LastTransaction is when the newest transaction in the log ended; zero when
+	// it is not known. See LastTransaction.
+	LastTransaction time.Time
 }
 
 // Plan is what a restore will do.
@@ -151,13 +154,16 @@ func (p *Plan) atTime(in Inputs) error {
 	}
 	p.EndTime = t
 	// PostgreSQL looks for a commit after the target time and refuses to end
-	// without one. Where nothing was logged after it, the end of the log as it
-	// is now is the same point.
-	if last := lastWritten(in.Segments, span); !last.IsZero() && !t.Before(last) && p.Timeline == span.To.Timeline {
-		end := span.To
+	// without one. Where nothing was committed after it, the end of the log as
+	// it is now is the same point.
+	end := span.To
+	newest := in.Coverage.Newest != nil && in.Coverage.Newest.Position == end && p.Timeline == end.Timeline
+	switch last := lastWritten(in.Segments, span); {
+	case p.Timeline == end.Timeline && !last.IsZero() && !t.Before(last),
+		newest && !in.LastTransaction.IsZero() && !t.Before(in.LastTransaction):
 		p.End, p.Until = &end, end.LSN
-	} else {
-		p.Warnings = append(p.Warnings, "should the server say that recovery ended before the target was reached, then nothing was committed after that time: restore to latest instead, which is the same point")
+	case !newest || in.LastTransaction.IsZero():
+		p.Warnings = append(p.Warnings, "should the server say that recovery ended before the target was reached, then nothing was committed after that time: restore to the end of the span instead, which is the same point")
 	}
 	return p.choose(in, span, func(b backup.Backup) bool { return !b.EndedAt.After(t) })
 }

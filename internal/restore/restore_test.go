@@ -167,7 +167,13 @@ func (b *bed) plan(to string) (restore.Plan, error) {
 	if err != nil && !errors.Is(err, repository.ErrNotFound) {
 		b.t.Fatal(err)
 	}
-	return restore.Make(restore.Inputs{Target: tgt, Backups: list, Coverage: cover, Segments: segments, Position: pos})
+	in := restore.Inputs{Target: tgt, Backups: list, Coverage: cover, Segments: segments, Position: pos}
+	if cover.Newest != nil && pos.SegmentSize > 0 {
+		if in.LastTransaction, err = restore.LastTransaction(ctx, segments, pos.SegmentSize, cover.Newest.Position, b.log.Fetch); err != nil {
+			return restore.Plan{}, err
+		}
+	}
+	return restore.Make(in)
 }
 
 func (b *bed) mustPlan(to string) restore.Plan {
@@ -289,6 +295,21 @@ func TestEveryKindOfTarget(t *testing.T) {
 		if _, err := b.plan(to); !errors.Is(err, restore.ErrNotCovered) || !strings.Contains(err.Error(), "nearest") {
 			t.Errorf("%s: %v", to, err)
 		}
+	}
+}
+
+func TestIdleServersLastMoments(t *testing.T) {
+	b := newBed(t, targettest.Options{})
+	b.prod.Exec(t, "CREATE TABLE t (n int)")
+	stop := b.receive()
+	b.take()
+	b.insert(1)
+	// Nothing is committed after this moment: PostgreSQL itself could not end there.
+	at := b.prod.Query(t, "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || 'Z'")
+	b.until("the moment is covered", func() bool { _, err := b.plan(at); return err == nil })
+	stop()
+	if got, err := b.recover(at, rows); err != nil || got != "1" {
+		t.Fatalf("%q, %v", got, err)
 	}
 }
 

@@ -4,6 +4,6 @@ set -eu
 for pkg in $(go list ./...); do
 	for f in $(go test -list '^Fuzz' "$pkg" | grep '^Fuzz' || true); do
 		echo "== $pkg $f"
-		go test -run '^$' -fuzz "^$f\$" -fuzztime "$1" "$pkg"
+		go test -run '^$' -fuzz "^$f\$" -fuzztime "$1" -fuzzminimizetime 1x "$pkg"
 	done
 done
