@@ -15,8 +15,10 @@ import (
 const maxLookBack = 64
 
 // LastTransaction is when the newest transaction in the log up to a position
-// ended, by the server's clock; zero when none was found near the end. fetch
-// reads a segment: (*backup.Log).Fetch.
+// ended, by the server's clock; zero when none was found near the end, or the
+// log near its end cannot be read (what lies before that can still be restored,
+// so it is for the plan to say what is covered). fetch reads a segment:
+// (*backup.Log).Fetch.
 func LastTransaction(ctx context.Context, segments []backup.SegmentInfo, size int64, to target.Position, fetch func(ctx context.Context, name string) ([]byte, error)) (time.Time, error) {
 	var numbers []uint64
 	for _, s := range segments {
@@ -54,6 +56,9 @@ func LastTransaction(ctx context.Context, segments []backup.SegmentInfo, size in
 			}
 			return r.Start < start.End()
 		})
+		if errors.Is(err, backup.ErrLogBroken) {
+			return time.Time{}, nil
+		}
 		if err != nil {
 			return time.Time{}, fmt.Errorf("look for the newest transaction: %w", err)
 		}

@@ -322,6 +322,12 @@ func TestBrokenLogAborts(t *testing.T) {
 		b.insert(n)
 		b.prod.Exec(t, "SELECT pg_switch_wal()")
 	}
+	// The newest segments hold no transaction, so looking for the newest one
+	// comes to the hole.
+	for range 3 {
+		b.prod.Exec(t, "SELECT pg_logical_emit_message(false, 'refloat', 'nothing')")
+		b.prod.Exec(t, "SELECT pg_switch_wal()")
+	}
 	stop()
 	p := b.mustPlan("latest")
 	segments, err := b.log.Segments(t.Context())
