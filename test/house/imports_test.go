@@ -33,6 +33,8 @@ var mayImport = map[string][]string{
 	"internal/restore":                   {"internal/repository", "internal/backup", "internal/scratch"},
 	"internal/proof":                     {},
 	"internal/drill":                     {"internal/restore", "internal/scratch", "internal/proof", "internal/backup"},
+	"internal/foreign":                   {},
+	"internal/audit":                     {"internal/foreign"},
 	"internal/journal":                   {},
 	"internal/schedule":                  {},
 	"internal/status":                    {"internal/proof"},
