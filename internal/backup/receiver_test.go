@@ -152,7 +152,7 @@ const burst = "CREATE TABLE IF NOT EXISTS t (n int, s text); INSERT INTO t SELEC
 var keep = map[string]string{"wal_keep_size": "1GB", "max_wal_size": "2GB"}
 
 func TestReceive(t *testing.T) {
-	for _, major := range []int{15, 17, 18} {
+	for _, major := range []int{14, 15, 16, 17, 18} {
 		t.Run(fmt.Sprint(major), func(t *testing.T) {
 			c := targettest.Start(t, targettest.Options{Major: major, SegmentMiB: 1, Settings: keep})
 			store := newFolder(t)

@@ -51,7 +51,7 @@ func stopped(t *testing.T, major int) (Options, *targettest.Cluster) {
 }
 
 func TestServe(t *testing.T) {
-	for _, major := range []int{15, 17, 18} {
+	for _, major := range []int{14, 15, 16, 17, 18} {
 		t.Run(string(rune('0'+major/10))+string(rune('0'+major%10)), func(t *testing.T) {
 			o, _ := stopped(t, major)
 			s, err := Start(t.Context(), o)

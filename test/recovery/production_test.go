@@ -306,7 +306,7 @@ func TestFailover(t *testing.T) {
 }
 
 func TestSupportedVersions(t *testing.T) {
-	for _, major := range []int{15, 17, 18} {
+	for _, major := range []int{14, 15, 16, 17, 18} {
 		t.Run(fmt.Sprint(major), func(t *testing.T) {
 			set := map[string]string{}
 			if major >= 17 {

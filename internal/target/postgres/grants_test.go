@@ -31,7 +31,7 @@ func apply(t *testing.T, srv *targettest.Cluster, role string, grants []Grant) {
 }
 
 func TestGrantsAreEnough(t *testing.T) {
-	for _, major := range []int{15, 18} {
+	for _, major := range []int{14, 15, 18} {
 		t.Run(fmt.Sprint(major), func(t *testing.T) {
 			t.Parallel()
 			srv := targettest.Start(t, targettest.Options{Major: major})

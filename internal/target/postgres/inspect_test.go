@@ -11,7 +11,7 @@ import (
 )
 
 func TestInspect(t *testing.T) {
-	for _, major := range []int{15, 18} {
+	for _, major := range []int{14, 15, 18} {
 		srv := targettest.Start(t, targettest.Options{Major: major, SegmentMiB: 1})
 		loc := targettest.TempDir(t)
 		srv.Exec(t, "CREATE TABLESPACE extra LOCATION '"+loc+"'")

@@ -16,7 +16,7 @@ import (
 // commit times, a made tablespace, log switches, records over page and segment
 // borders, and the end.
 func TestWalkLog(t *testing.T) {
-	for _, major := range []int{15, 17, 18} {
+	for _, major := range []int{14, 15, 16, 17, 18} {
 		t.Run(strconv.Itoa(major), func(t *testing.T) {
 			c := targettest.Start(t, targettest.Options{Major: major, SegmentMiB: 1, Settings: map[string]string{"track_commit_timestamp": "on", "wal_keep_size": "256MB", "full_page_writes": "on"}})
 			at := targettest.TempDir(t)

@@ -23,7 +23,7 @@ import (
 
 // Options say what kind of cluster a test wants.
 type Options struct {
-	Major       int               // 15 (Debian), 17 or 18; default 15
+	Major       int               // 15 (Debian), 14, 16, 17 or 18; default 15
 	Settings    map[string]string // appended to postgresql.conf
 	NoChecksums bool
 	SegmentMiB  int // WAL segment size; default 16

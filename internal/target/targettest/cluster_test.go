@@ -7,7 +7,7 @@ import (
 )
 
 func TestCluster(t *testing.T) {
-	for _, major := range []int{15, 17, 18} {
+	for _, major := range []int{14, 15, 16, 17, 18} {
 		t.Run(strconv.Itoa(major), func(t *testing.T) {
 			c := Start(t, Options{Major: major, SegmentMiB: 1})
 			if v := c.Query(t, "SHOW server_version_num"); !strings.HasPrefix(v, strconv.Itoa(major)) {
