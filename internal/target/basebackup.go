@@ -111,6 +111,9 @@ type LogEnd struct {
 // ErrLogRemoved means that the server no longer has the log asked for.
 var ErrLogRemoved = errors.New("the server no longer has this part of the log")
 
+// ErrStalled means that the server was silent for longer than can be explained.
+var ErrStalled = errors.New("the server has stopped sending")
+
 // ErrNoIncremental means that the server cannot say which blocks changed since
 // the backup to build on: it lacks the summaries, or does not know the backup.
 var ErrNoIncremental = errors.New("the server cannot make an incremental backup")

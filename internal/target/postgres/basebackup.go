@@ -21,6 +21,11 @@ const (
 	newestMajor = 18 // the newest that this was tried with
 	killTimeout = 3 * time.Second
 	lookTimeout = 10 * time.Second
+
+	stallTimeout = 10 * time.Minute
+	// Before the first byte the server makes a checkpoint, spread over up to
+	// checkpoint_timeout when no fast one was asked for; nothing is sent meanwhile.
+	beginTimeout = 2 * time.Hour
 )
 
 // BaseBackup reads a base backup from the server into sink: over the
@@ -173,11 +178,28 @@ func command(v target.Version, req target.BaseBackupRequest) string {
 		"', WAL true, WAIT false, TABLESPACE_MAP true, VERIFY_CHECKSUMS true, MANIFEST 'yes', MANIFEST_CHECKSUMS 'CRC32C'" + incremental + ")"
 }
 
-// connMessages reads messages of a connection; whoever gives up closes it.
-type connMessages struct{ conn *pgconn.PgConn }
+// connMessages reads messages of a connection; whoever gives up closes it. A
+// server that is silent for too long (stopped, or its disk hangs) is given up:
+// TCP alone would wait for it without end.
+type connMessages struct {
+	conn    *pgconn.PgConn
+	fail    context.CancelCauseFunc
+	allowed time.Duration // silence, now
+	stall   time.Duration // silence, once data has begun to arrive
+}
 
-func (m connMessages) Receive() (pgproto3.BackendMessage, error) {
-	return m.conn.ReceiveMessage(context.Background())
+// Receive counts only its own waiting as silence, and not the time that the
+// receiver takes to digest.
+func (m *connMessages) Receive() (pgproto3.BackendMessage, error) {
+	silence := time.AfterFunc(m.allowed, func() {
+		m.fail(fmt.Errorf("%w: nothing arrived for %s; is it stopped, or its disk stuck?", target.ErrStalled, m.allowed))
+	})
+	defer silence.Stop()
+	msg, err := m.conn.ReceiveMessage(context.Background())
+	if _, begins := msg.(*pgproto3.CopyOutResponse); begins {
+		m.allowed = m.stall
+	}
+	return msg, err
 }
 
 // protocolBackup is a base backup over the protocol under way.
@@ -256,7 +278,7 @@ func (b *protocolBackup) receive(ctx context.Context, fail context.CancelCauseFu
 	if err := conn.Frontend().Flush(); err != nil {
 		return target.Position{}, err
 	}
-	return b.collect(ctx, fail, connMessages{conn})
+	return b.collect(ctx, fail, &connMessages{conn: conn, fail: fail, allowed: max(beginTimeout, b.cluster.stall), stall: b.cluster.stall})
 }
 
 // collect takes the answer to the command.

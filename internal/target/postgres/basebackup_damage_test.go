@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -171,6 +173,38 @@ func TestServerKilledDuringBackup(t *testing.T) {
 		}
 		srv.Start(t)
 	}
+}
+
+// A server that is stopped, or whose disk hangs, keeps its connections: only
+// the silence tells.
+func TestStalledServerEndsBackup(t *testing.T) {
+	t.Parallel()
+	srv := targettest.Start(t, targettest.Options{})
+	srv.Exec(t, "CREATE TABLE t AS SELECT n, repeat('x', 500) AS pad FROM generate_series(1, 60000) n")
+	c, err := New(Options{DSN: srv.DSN("postgres"), StallTimeout: 2 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := 0
+	sink := newDirSink(t)
+	sink.onFile = func(target.File) error {
+		if pid != 0 {
+			return nil
+		}
+		var err error
+		if pid, err = strconv.Atoi(srv.Query(t, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walsender'")); err != nil {
+			return err
+		}
+		return syscall.Kill(pid, syscall.SIGSTOP)
+	}
+	_, err = c.BaseBackup(t.Context(), target.BaseBackupRequest{Label: "x", FastStart: true}, sink)
+	if pid != 0 {
+		_ = syscall.Kill(pid, syscall.SIGCONT)
+	}
+	if !errors.Is(err, target.ErrStalled) {
+		t.Fatalf("a backup from a stopped server ended with %v", err)
+	}
+	waitFor(t, srv, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walsender'", "0")
 }
 
 func TestSinkErrorEndsBackup(t *testing.T) {

@@ -5,6 +5,7 @@ package postgres
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,7 @@ type Options struct {
 	RootCAFile     string        // certificates that the server's is checked against; empty for the system's
 	Application    string        // application_name; default "refloat"
 	ConnectTimeout time.Duration // default: the DSN's, or 10 s
+	StallTimeout   time.Duration // a base backup of which nothing arrives for so long is given up; default 10 min
 	Logger         *slog.Logger  // default: discards
 }
 
@@ -43,6 +45,7 @@ type Options struct {
 type Cluster struct {
 	config  *pgx.ConnConfig
 	session string // target_session_attrs
+	stall   time.Duration
 	log     *slog.Logger
 }
 
@@ -85,7 +88,7 @@ func New(o Options) (*Cluster, error) {
 	} else if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "refloat"
 	}
-	c := &Cluster{config: config, session: given["target_session_attrs"], log: o.Logger}
+	c := &Cluster{config: config, session: given["target_session_attrs"], stall: cmp.Or(o.StallTimeout, stallTimeout), log: o.Logger}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
