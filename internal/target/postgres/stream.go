@@ -21,97 +21,12 @@ import (
 
 const (
 	statusEvery   = 5 * time.Second // well under the shortest sensible wal_sender_timeout
+	streamSilence = time.Minute     // without even an answer to a status: the connection is given up
 	streamBuffer  = 4 << 20         // socket receive buffer, bytes
 	logHeaderSize = 25              // of an XLogData message
 	keepaliveSize = 18
 	statusSize    = 34
 )
-
-// Identify asks the server who it is, how far its log reaches and how large
-// its segments are (PostgreSQL docs, "Streaming Replication Protocol").
-func (c *Cluster) Identify(ctx context.Context) (target.LogIdentity, error) {
-	conn, err := c.connectReplication(ctx, "")
-	if err != nil {
-		return target.LogIdentity{}, err
-	}
-	defer closeReplication(conn)
-	sys, err := pglogrepl.IdentifySystem(ctx, conn)
-	if err != nil {
-		return target.LogIdentity{}, fmt.Errorf("identify system: %w", err)
-	}
-	id := target.LogIdentity{Timeline: target.Timeline(sys.Timeline), Flushed: target.LSN(sys.XLogPos)}
-	if id.SystemID, err = parseSystemID(sys.SystemID); err != nil {
-		return target.LogIdentity{}, err
-	}
-	size, err := showSetting(ctx, conn, "wal_segment_size")
-	if err != nil {
-		return target.LogIdentity{}, err
-	}
-	if id.SegmentSize, err = parseSize(size); err != nil {
-		return target.LogIdentity{}, fmt.Errorf("wal_segment_size: %w", err)
-	}
-	version, err := showSetting(ctx, conn, "server_version_num")
-	if err != nil {
-		return target.LogIdentity{}, err
-	}
-	n, err := strconv.Atoi(version)
-	if err != nil {
-		return target.LogIdentity{}, fmt.Errorf("server_version_num %q: %w", version, err)
-	}
-	id.Version = target.Version(n)
-	return id, nil
-}
-
-func parseSystemID(s string) (target.SystemID, error) {
-	var id target.SystemID
-	if err := id.UnmarshalText([]byte(s)); err != nil {
-		return 0, err
-	}
-	return id, nil
-}
-
-// showSetting reads one setting over a replication connection.
-func showSetting(ctx context.Context, conn *pgconn.PgConn, name string) (string, error) {
-	res, err := conn.Exec(ctx, "SHOW "+name).ReadAll()
-	if err != nil {
-		return "", fmt.Errorf("show %s: %w", name, err)
-	}
-	if len(res) != 1 || len(res[0].Rows) != 1 || len(res[0].Rows[0]) != 1 {
-		return "", fmt.Errorf("show %s: unexpected answer", name)
-	}
-	return string(res[0].Rows[0][0]), nil
-}
-
-// parseSize reads a size as SHOW prints it: "16MB", "1GB".
-func parseSize(s string) (int64, error) {
-	for suffix, unit := range map[string]int64{"kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30} {
-		if digits, ok := strings.CutSuffix(s, suffix); ok {
-			n, err := strconv.ParseInt(digits, 10, 32)
-			if err != nil || n <= 0 {
-				return 0, fmt.Errorf("size %q: want a positive number", s)
-			}
-			return n * unit, nil
-		}
-	}
-	return 0, fmt.Errorf("size %q: unknown unit", s)
-}
-
-// TimelineHistory reads a timeline's history file.
-func (c *Cluster) TimelineHistory(ctx context.Context, tl target.Timeline) ([]byte, error) {
-	conn, err := c.connectReplication(ctx, "")
-	if err != nil {
-		return nil, err
-	}
-	defer closeReplication(conn)
-	res, err := conn.Exec(ctx, "TIMELINE_HISTORY "+strconv.FormatUint(uint64(tl), 10)).ReadAll()
-	if err != nil {
-		return nil, fmt.Errorf("history of timeline %d: %w", tl, err)
-	}
-	if len(res) == 0 || len(res[0].Rows) != 1 || len(res[0].Rows[0]) != 2 {
-		return nil, fmt.Errorf("history of timeline %d: unexpected answer", tl)
-	}
-	return res[0].Rows[0][1], nil
-}
 
 // closeReplication ends a connection without waiting long for the server.
 func closeReplication(conn *pgconn.PgConn) {
@@ -136,7 +51,7 @@ func (c *Cluster) StreamLog(ctx context.Context, req target.LogRequest, h target
 	if req.Slot == "" {
 		start = fmt.Sprintf("START_REPLICATION PHYSICAL %s TIMELINE %d", req.From.LSN, req.From.Timeline)
 	}
-	s := &logStream{conn: conn, h: h, wake: make(chan struct{}, 1)}
+	s := &logStream{conn: conn, h: h, wake: make(chan struct{}, 1), silence: min(streamSilence, c.stall)}
 	defer closeReplication(conn)
 	streaming, err := s.start(ctx, start)
 	if err != nil {
@@ -186,6 +101,9 @@ type logStream struct {
 	wake chan struct{} // a status should go out now
 	sent atomic.Uint64 // flushed position last reported
 
+	silence time.Duration // longest that is believed
+	waiting atomic.Int64  // since when a message is waited for, Unix nanoseconds; 0 while one is handled
+
 	sending sync.Mutex // one status at a time
 	status  [5 + statusSize]byte
 }
@@ -217,7 +135,9 @@ func (s *logStream) start(ctx context.Context, command string) (bool, error) {
 
 // receive reads one message; an error from the server becomes an error.
 func (s *logStream) receive() (pgproto3.BackendMessage, error) {
+	s.waiting.Store(time.Now().UnixNano())
 	msg, err := s.conn.ReceiveMessage(context.Background()) // ctx closes the connection
+	s.waiting.Store(0)
 	if err != nil {
 		return nil, err
 	}
@@ -301,7 +221,7 @@ func (s *logStream) nudge() {
 
 // report tells the server of progress until quit. On its timer it asks the
 // server for a keep-alive in return, so that its time and the end of its log
-// are known while nothing is written.
+// are known while nothing is written, and a silence means that it is stopped.
 func (s *logStream) report(quit <-chan struct{}) error {
 	timer := time.NewTicker(statusEvery)
 	defer timer.Stop()
@@ -310,8 +230,11 @@ func (s *logStream) report(quit <-chan struct{}) error {
 		select {
 		case <-quit:
 			return nil
-		case <-timer.C:
+		case now := <-timer.C:
 			ask = 1
+			if since := s.waiting.Load(); since != 0 && now.UnixNano()-since > int64(s.silence) {
+				return fmt.Errorf("%w: nothing arrived for %s, though it was asked; is it stopped?", target.ErrStalled, s.silence)
+			}
 		case <-s.h.Wake():
 		case <-s.wake:
 		}
