@@ -73,6 +73,7 @@ var explanations = [...]struct {
 	{ErrServerRuns, "server-runs", ClassError, "stop it first, or use another state_dir"},
 	{sqlite.ErrNoState, "no-state", ClassError, "start refloat server, or check state_dir"},
 	{sqlite.ErrNewer, "state-newer", ClassError, "use the Refloat that wrote it, or a newer one"},
+	{target.ErrStalled, "target-stalled", ClassError, "see whether the server is stopped, or its disk hangs; then run it again"},
 	{target.ErrReadOnly, "target-read-only", ClassError, "check that the DSN leads to the current primary"},
 	{target.ErrNoHeartbeat, "no-heartbeat", ClassError, "run the SQL that refloat init --grants prints"},
 	{target.ErrLogRemoved, "log-removed", ClassError, "take a new base backup"},

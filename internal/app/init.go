@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/refloat-db/refloat/internal/config"
 	"github.com/refloat-db/refloat/internal/secret"
@@ -29,6 +30,7 @@ type InitRequest struct {
 	Synchronous               bool
 	Create                    bool // make the repository too
 	Force                     bool // overwrite the configuration
+	Add                       bool // to the configuration that is there, as one more target
 	DryRun                    bool // write nothing
 }
 
@@ -57,8 +59,8 @@ func Init(ctx context.Context, r InitRequest, env func(string) (string, bool)) (
 		return InitResult{}, err
 	}
 	out := InitResult{Target: r.Name, Path: r.Out, PassphraseFile: r.PassphraseFile, Repository: r.RepositoryURL}
-	if _, err := os.Stat(r.Out); err == nil && !r.Force && !r.DryRun {
-		return out, fmt.Errorf("%w: %s (--force overwrites it, --dry-run only prints)", ErrFileExists, r.Out)
+	if err := r.admit(); err != nil {
+		return out, err
 	}
 	password, err := r.password(env)
 	if err != nil {
@@ -72,6 +74,9 @@ func Init(ctx context.Context, r InitRequest, env func(string) (string, bool)) (
 		return out, fmt.Errorf("look at the server: %w", err)
 	}
 	out.Advice = advise(out.Server, r.Synchronous)
+	if r.Add {
+		return r.add(out, env)
+	}
 	out.Text = configText(r, out.Server)
 	if r.DryRun {
 		return out, nil
@@ -95,6 +100,42 @@ func Init(ctx context.Context, r InitRequest, env func(string) (string, bool)) (
 		return out, a.Close(ctx)
 	}
 	return out, nil
+}
+
+// admit refuses to overwrite, and to add to nothing.
+func (r *InitRequest) admit() error {
+	_, err := os.Stat(r.Out)
+	switch {
+	case r.Add && err != nil:
+		return fmt.Errorf("%w: --add wants a configuration to add to: %w", ErrUsage, err)
+	case r.Add && (r.Force || r.Create):
+		return fmt.Errorf("%w: --add goes with neither --force nor --create", ErrUsage)
+	case err == nil && !r.Add && !r.Force && !r.DryRun:
+		return fmt.Errorf("%w: %s (--add puts one more target into it, --force overwrites it, --dry-run only prints)", ErrFileExists, r.Out)
+	}
+	return nil
+}
+
+// add puts the target into the configuration that is there.
+func (r *InitRequest) add(out InitResult, env func(string) (string, bool)) (InitResult, error) {
+	text, err := os.ReadFile(r.Out)
+	if err != nil {
+		return out, fmt.Errorf("read the configuration: %w", err)
+	}
+	block := targetText(*r, out.Server)
+	text, err = config.AddTarget(r.Out, text, r.Name, block, env)
+	if err != nil {
+		return out, err
+	}
+	if out.Text = block; r.DryRun {
+		return out, nil
+	}
+	c, err := config.Parse(r.Out, text, env)
+	if err != nil {
+		return out, err
+	}
+	out.Repository, out.PassphraseFile = c.Repository.URL, c.Repository.PassphraseFile
+	return out, writeFile(r.Out, string(text))
 }
 
 // fill completes the request; every path becomes absolute.
@@ -193,7 +234,8 @@ func makePassphrase(path string) (bool, error) {
 	return true, nil
 }
 
-// writeFile replaces a file as a whole.
+// writeFile replaces a file as a whole; one that was there keeps its owner and
+// its mode.
 func writeFile(path, text string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return fmt.Errorf("make the folder of the configuration: %w", err)
@@ -203,7 +245,14 @@ func writeFile(path, text string) error {
 		return fmt.Errorf("write the configuration: %w", err)
 	}
 	_, err = f.WriteString(text)
-	err = errors.Join(err, f.Chmod(0o640), f.Sync(), f.Close())
+	mode := os.FileMode(0o640)
+	if old, serr := os.Stat(path); serr == nil {
+		mode = old.Mode().Perm()
+		if o, ok := old.Sys().(*syscall.Stat_t); ok {
+			err = errors.Join(err, f.Chown(int(o.Uid), int(o.Gid)))
+		}
+	}
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}

@@ -24,7 +24,15 @@ func configText(r InitRequest, s target.Server) string {
 	line("repository:\n  url: %s", quoteYAML(r.RepositoryURL))
 	line("  # Without this passphrase nothing can be restored. Keep a copy elsewhere.")
 	line("  passphrase_file: %s\n", quoteYAML(r.PassphraseFile))
-	line("targets:\n  %s:", r.Name)
+	b.WriteString("targets:\n" + targetText(r, s))
+	return b.String()
+}
+
+// targetText is one target's part of it, indented by two.
+func targetText(r InitRequest, s target.Server) string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("  %s:", r.Name)
 	line("    # PostgreSQL %s, %s, system identifier %s", s.Version, sizeWords(s.Size), s.SystemID)
 	line("    dsn: %s", quoteYAML(r.DSN))
 	if r.PasswordFile != "" {

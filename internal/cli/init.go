@@ -55,6 +55,7 @@ reachable for that.`,
 	f.BoolVar(&r.Synchronous, "synchronous", false, "act as a synchronous standby: a commit waits until Refloat has it")
 	f.BoolVar(&r.Create, "create", false, "make the repository too")
 	f.BoolVar(&r.Force, "force", false, "overwrite the file")
+	f.BoolVar(&r.Add, "add", false, "put one more target into the file that is there, and change nothing else")
 	f.BoolVar(&r.DryRun, "dry-run", false, "print the file, write nothing")
 	f.BoolVar(&grants, "grants", false, "print the SQL and pg_hba.conf lines of a role for Refloat")
 	f.BoolVar(&q.SQLOnly, "sql-only", false, "with --grants, print only the role and its rights, without settings and pg_hba.conf")
@@ -92,7 +93,7 @@ func showInit(w io.Writer, r app.InitRequest, out app.InitResult) {
 `, out.PassphraseFile)
 	}
 	fmt.Fprintf(w, "\nnext:\n")
-	if !out.Created {
+	if !out.Created && !r.Add {
 		fmt.Fprintln(w, "  refloat repo init     make the repository")
 	}
 	fmt.Fprintf(w, "  refloat server        keep the log, back up and drill on schedule\n  refloat backup %s\n  refloat drill %s\n", out.Target, out.Target)

@@ -63,6 +63,35 @@ func TestMistakesNameTheirPlace(t *testing.T) {
 	}
 }
 
+func TestAddTarget(t *testing.T) {
+	const block = "  new:\n    # PostgreSQL\n    dsn: postgres://refloat@new/postgres\n    log:\n      enabled: true\n"
+	wide := strings.Replace(good, "  main:\n    dsn", "    # ours\n    main:\n      dsn", 1)
+	wide = strings.ReplaceAll(wide, "\n    objectives", "\n      objectives")
+	wide = strings.ReplaceAll(wide, "\n    backup", "\n      backup")
+	wide = strings.ReplaceAll(wide, "\n    log", "\n      log")
+	for name, text := range map[string]string{"two": good, "four": wide, "comment": strings.Replace(good, "targets:", "targets: # all of them", 1)} {
+		out, err := AddTarget("refloat.yaml", []byte(text), "new", block, env)
+		if err != nil {
+			t.Errorf("%s: %v\n%s", name, err, text)
+			continue
+		}
+		c, err := Parse("refloat.yaml", out, env)
+		if err != nil || len(c.Targets) != 2 || !strings.Contains(string(out), "# PostgreSQL") {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+	}
+	for name, x := range map[string][2]string{
+		"there":  {good, "main"},
+		"flow":   {good[:strings.Index(good, "targets:")] + "targets: {main: {dsn: postgres://refloat@db/postgres}}\n", "new"},
+		"broken": {good + "\nnonsense: 1\n", "new"},
+		"alias":  {good, "other"}, // the block holds another name than was asked for
+	} {
+		if _, err := AddTarget("refloat.yaml", []byte(x[0]), x[1], block, env); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
 func TestDefaults(t *testing.T) {
 	text := "version: 1\nrepository: {url: file:///srv/refloat, passphrase_env: PASS}\ntargets: {my-db: {dsn: host=db}}\n"
 	c, err := Parse("refloat.yaml", []byte(text), env)
