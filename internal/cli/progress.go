@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
@@ -17,10 +18,17 @@ type bar struct {
 
 	mu    sync.Mutex
 	drawn *mpb.Progress
-	phase string
 	one   *mpb.Bar
-	begun time.Time
+	view  atomic.Pointer[view] // what the drawing goroutine shows
+	phase string
 	last  time.Time
+}
+
+// view is the state of an operation at one moment.
+type view struct {
+	phase       string
+	begun, at   time.Time // of the phase; of the last news
+	done, total int64     // bytes; total is 0 when unknown
 }
 
 func (g *globals) progress() *bar { return &bar{g: g} }
@@ -48,41 +56,59 @@ func (b *bar) tell(phase string, done, total int64, file string) {
 			}
 		}
 	case terminal(b.g.stderr):
-		b.draw(phase, done, total)
+		b.draw(phase, done, total, time.Now())
 	}
 }
 
-func (b *bar) draw(phase string, done, total int64) {
+// draw shows one line, which changes as the phases do.
+func (b *bar) draw(phase string, done, total int64, now time.Time) {
+	begun := now
+	if v := b.view.Load(); v != nil && v.phase == phase {
+		begun = v.begun
+	}
+	b.view.Store(&view{phase, begun, now, done, max(total, done)})
 	if b.drawn == nil {
 		b.drawn = mpb.New(mpb.WithOutput(b.g.stderr), mpb.WithWidth(40), mpb.WithRefreshRate(200*time.Millisecond))
-	}
-	now := time.Now()
-	if b.one == nil || phase != b.phase {
-		b.finish()
-		b.phase, b.begun = phase, now
-		b.one = b.drawn.AddBar(max(total, done),
-			mpb.PrependDecorators(decor.Name(phase, decor.WC{W: 12, C: decor.DindentRight}), decor.CountersKibiByte("% .1f / % .1f")),
-			mpb.AppendDecorators(decor.Percentage(decor.WC{W: 5}), decor.Name(" "), decor.AverageSpeed(decor.SizeB1024(0), "% .1f"), decor.Name(" left "), decor.AverageETA(decor.ET_STYLE_GO)))
+		b.one = b.drawn.AddBar(0, // a total that is given here could not change
+			mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return b.view.Load().before() })),
+			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return b.view.Load().after(time.Now()) })))
 	}
 	b.one.SetTotal(max(total, done), false)
 	b.one.SetCurrent(done)
 }
 
-func (b *bar) finish() {
-	if b.one != nil {
-		b.one.SetTotal(-1, true)
-		b.one = nil
+// before is what stands before the bar.
+func (v *view) before() string {
+	if v.total == 0 {
+		return fmt.Sprintf("%-10s ", v.phase)
 	}
+	return fmt.Sprintf("%-10s %s of %s ", v.phase, bytesText(v.done), bytesText(v.total))
+}
+
+// after is what stands behind it: part, rate and time left, or for how long
+// the phase has lasted.
+func (v *view) after(now time.Time) string {
+	took := now.Sub(v.begun)
+	if v.total == 0 {
+		return " " + spanText(took.Round(time.Second))
+	}
+	text := fmt.Sprintf(" %3d %%", v.done*100/v.total)
+	if took < time.Second || v.done == 0 || v.done == v.total {
+		return text
+	}
+	rate := float64(v.done) / took.Seconds()
+	left := time.Duration(float64(v.total-v.done) / rate * float64(time.Second))
+	return fmt.Sprintf("%s  %s/s, %s left", text, bytesText(int64(rate)), spanText(left.Round(time.Second)))
 }
 
 // end draws the last state. It must be called before anything else is printed.
 func (b *bar) end() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.finish()
 	if b.drawn != nil {
+		b.one.SetTotal(-1, true)
 		b.drawn.Wait()
-		b.drawn = nil
+		b.drawn, b.one = nil, nil
 	}
 }
 
