@@ -147,11 +147,13 @@ func (p *Plan) atTime(in Inputs) error {
 		return notCovered(n)
 	}
 	span := in.Coverage.Spans[n.Span]
-	for _, part := range span.Parts {
+	on := 0
+	for i, part := range span.Parts {
 		if !t.Before(part.FromTime) {
-			p.Timeline = part.Timeline
+			on = i
 		}
 	}
+	p.Timeline = readableOn(in, span, on, span.Parts[on].To)
 	p.EndTime = t
 	// PostgreSQL looks for a commit after the target time and refuses to end
 	// without one. Where nothing was committed after it, the end of the log as
@@ -189,11 +191,15 @@ func (p *Plan) atLSN(in Inputs) error {
 		p.Warnings = append(p.Warnings, "the cluster went on from an earlier position on another timeline: this point lies in a history that was given up")
 	}
 	at := in.Target.LSN
-	for _, part := range slices.Backward(span.Parts) { // the timeline on which the point itself lies
+	// The timeline on which the point lies; where one leaves another, the one
+	// that goes on, whose segment holds what came before too.
+	on := 0
+	for i, part := range span.Parts {
 		if at >= part.From && at <= part.To {
-			p.Timeline = part.Timeline
+			on = i
 		}
 	}
+	p.Timeline = readableOn(in, span, on, at)
 	p.End = &target.Position{Timeline: p.Timeline, LSN: at}
 	for _, part := range span.Parts {
 		if part.Timeline == p.Timeline && at == part.To {
@@ -201,6 +207,22 @@ func (p *Plan) atLSN(in Inputs) error {
 		}
 	}
 	return p.choose(in, span, func(b backup.Backup) bool { return b.End.LSN <= at && b.End.Timeline <= p.Timeline })
+}
+
+// readableOn is the timeline to follow for a position on a part of a span. The
+// segment in which a timeline was left may be stored on the next one alone,
+// whose copy holds what came before too; PostgreSQL looks only on the timeline
+// that it follows.
+func readableOn(in Inputs, span backup.Span, on int, at target.LSN) target.Timeline {
+	for _, part := range span.Parts[on:] {
+		for _, s := range in.Segments {
+			seg, err := target.ParseSegmentName(s.Name, in.Position.SegmentSize)
+			if err == nil && seg.Timeline == part.Timeline && seg.Start() < at && at <= s.End {
+				return part.Timeline
+			}
+		}
+	}
+	return span.Parts[on].Timeline // a backup carries it
 }
 
 // somewhere plans for a point that only replay can find.
