@@ -20,6 +20,10 @@ func (c *Cluster) Identify(ctx context.Context) (target.LogIdentity, error) {
 		return target.LogIdentity{}, err
 	}
 	defer closeReplication(conn)
+	return identifyOn(ctx, conn)
+}
+
+func identifyOn(ctx context.Context, conn *pgconn.PgConn) (target.LogIdentity, error) {
 	sys, err := pglogrepl.IdentifySystem(ctx, conn)
 	if err != nil {
 		return target.LogIdentity{}, fmt.Errorf("identify system: %w", err)

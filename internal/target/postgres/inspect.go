@@ -21,15 +21,25 @@ const inspectTimeout = "15s"
 // adds). Errors: the server cannot be reached, is older than 14, or has
 // another block size than 8192.
 func (c *Cluster) Inspect(ctx context.Context) (target.Server, error) {
-	s := target.Server{Settings: map[string]string{}}
 	conn, err := c.connect(ctx, "")
 	if err != nil {
-		return s, fmt.Errorf("inspect the server: %w", err)
+		return target.Server{}, fmt.Errorf("inspect the server: %w", err)
 	}
 	defer closeQuietly(conn)
 	if _, err := conn.Exec(ctx, "SET statement_timeout = '"+inspectTimeout+"'; SET lock_timeout = '2s'; SET search_path = pg_catalog"); err != nil {
-		return s, fmt.Errorf("inspect the server: %w", err)
+		return target.Server{}, fmt.Errorf("inspect the server: %w", err)
 	}
+	s, err := c.inspectOn(ctx, conn)
+	if err != nil {
+		return s, err
+	}
+	_, err = c.inspectReplication(ctx, &s)
+	return s, err
+}
+
+// inspectOn reads what an ordinary connection may see.
+func (c *Cluster) inspectOn(ctx context.Context, conn *pgx.Conn) (target.Server, error) {
+	s := target.Server{Settings: map[string]string{}}
 	for _, part := range []struct {
 		what string
 		read func(context.Context, *pgx.Conn, *target.Server) error
@@ -55,12 +65,6 @@ func (c *Cluster) Inspect(ctx context.Context) (target.Server, error) {
 		if err != nil {
 			c.log.Debug("the role may not see all of the server", "what", part.what, "error", err)
 		}
-	}
-	if err := c.inspectReplication(ctx, &s); err != nil {
-		return s, fmt.Errorf("inspect the server: %w", err)
-	}
-	if s.SystemID == 0 {
-		return s, fmt.Errorf("inspect the server: its system identifier cannot be read: %s", s.ReplicationNote)
 	}
 	return s, nil
 }
@@ -185,23 +189,37 @@ func inspectControl(ctx context.Context, conn *pgx.Conn, s *target.Server) error
 	return err
 }
 
-// inspectReplication tries a replication connection. That it is refused is a
-// note; that it leads to another server is an error.
-func (c *Cluster) inspectReplication(ctx context.Context, s *target.Server) error {
+// inspectReplication tries a replication connection, and says how it reached
+// the server. That it is refused is a note; that it leads to another server,
+// and that nothing tells which server this is, are errors.
+func (c *Cluster) inspectReplication(ctx context.Context, s *target.Server) (target.Known[target.Connection], error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	id, err := c.Identify(ctx)
+	id, how, err := c.identifyAndHow(ctx)
 	if err != nil {
 		if s.ReplicationNote = replicationNote(err); ctx.Err() != nil {
 			s.ReplicationNote = "the server did not answer in " + lookTimeout.String()
 		}
-		return nil
+		if s.SystemID == 0 {
+			return target.Known[target.Connection]{}, fmt.Errorf("inspect the server: its system identifier cannot be read: %s", s.ReplicationNote)
+		}
+		return target.Unseen[target.Connection](s.ReplicationNote), nil
 	}
 	if s.SystemID != 0 && s.SystemID != id.SystemID {
-		return fmt.Errorf("ordinary connections reach system %s and replication connections %s: is there a pooler or balancer in the way?", s.SystemID, id.SystemID)
+		return target.Known[target.Connection]{}, fmt.Errorf("inspect the server: ordinary connections reach system %s and replication connections %s: is there a pooler or balancer in the way?", s.SystemID, id.SystemID)
 	}
 	s.SystemID, s.Timeline = id.SystemID, id.Timeline
-	return nil
+	return target.Seen(how), nil
+}
+
+func (c *Cluster) identifyAndHow(ctx context.Context) (target.LogIdentity, target.Connection, error) {
+	conn, err := c.connectReplication(ctx, "")
+	if err != nil {
+		return target.LogIdentity{}, target.Connection{}, err
+	}
+	defer closeReplication(conn)
+	id, err := identifyOn(ctx, conn)
+	return id, connectionOf(conn), err
 }
 
 // replicationNote says in one line why a replication connection failed and

@@ -4,6 +4,7 @@ package targettest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -118,16 +119,18 @@ func (c *Cluster) configure(t testing.TB, settings map[string]string) {
 		lines = append(lines, fmt.Sprintf("%s = '%s'\n", k, strings.ReplaceAll(v, "'", "''")))
 	}
 	sort.Strings(lines)
-	f, err := os.OpenFile(filepath.Join(c.Dir, "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err := appendTo(filepath.Join(c.Dir, "postgresql.conf"), "\n"+strings.Join(lines, "")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func appendTo(path, text string) error {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	if _, err := f.WriteString("\n" + strings.Join(lines, "")); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
 }
 
 // FreePort returns a TCP port that was free a moment ago.
