@@ -139,15 +139,41 @@ func foundBut(why string, findings ...Finding) Result {
 // docsBase is where the description of each rule can be read.
 const docsBase = "https://github.com/refloat-db/refloat/blob/main/docs/findings.md#"
 
+// Docs is where a rule's description can be read.
+func Docs(rule string) string { return docsBase + rule }
+
 // Rules lists every rule, by area.
 func Rules() []Rule { return slices.Concat(serverRules(), backupRules(), foreignRules()) }
 
 // Report is what an audit of one target found.
 type Report struct {
-	Target   string    `json:"target"`
-	At       time.Time `json:"at"`
-	Findings []Finding `json:"findings"` // worst first
-	Results  []Result  `json:"results"`  // one for each rule, in the order of Rules
+	Target   string        `json:"target"`
+	At       time.Time     `json:"at"`
+	Took     time.Duration `json:"took"`     // nanoseconds, the gathering of facts included; set by whoever gathered them
+	Findings []Finding     `json:"findings"` // worst first
+	Results  []Result      `json:"results"`  // one for each rule, in the order of Rules
+}
+
+// Worst is the highest severity of the findings that nobody accepted; 0 when
+// there are none.
+func (r Report) Worst() Severity {
+	for _, f := range r.Findings { // worst first
+		if f.Suppressed == nil {
+			return f.Severity
+		}
+	}
+	return 0
+}
+
+// Count is how many rules had an outcome.
+func (r Report) Count(o Outcome) int {
+	n := 0
+	for _, res := range r.Results {
+		if res.Outcome == o {
+			n++
+		}
+	}
+	return n
 }
 
 // Judge lets each rule judge the facts. Findings for which someone took
@@ -170,7 +196,7 @@ func Judge(rules []Rule, f Facts) Report {
 }
 
 func complete(r Rule, f Finding, facts Facts) Finding {
-	f.Rule, f.Docs = r.ID, docsBase+r.ID
+	f.Rule, f.Docs = r.ID, Docs(r.ID)
 	f.Why, f.Fix = cmp.Or(f.Why, r.Why), cmp.Or(f.Fix, r.Fix)
 	f.Severity = cmp.Or(f.Severity, r.Severity)
 	for _, s := range facts.Suppressions {

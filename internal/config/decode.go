@@ -149,7 +149,7 @@ func (d *decoder) field(key ast.MapKeyNode, value ast.Node, in reflect.Value, na
 	}
 	unknown := keyText(key)
 	message := fmt.Sprintf("unknown key %q", unknown)
-	if near := nearest(unknown, here); near != "" {
+	if near := Nearest(unknown, here); near != "" {
 		message += fmt.Sprintf("; did you mean %q?", near)
 	} else if slices.Contains(keys(reflect.TypeFor[Config]()), unknown) {
 		message += " here; it belongs elsewhere in the file"
@@ -225,8 +225,8 @@ func keys(t reflect.Type) []string {
 	return all
 }
 
-// nearest is the candidate at most a third of key's letters away, or "".
-func nearest(key string, candidates []string) string {
+// Nearest is the candidate at most a third of key's letters away, or "".
+func Nearest(key string, candidates []string) string {
 	best, at := "", len(key)/3+1
 	for _, c := range candidates {
 		if d := distance(key, c); d < at || d == at && best == "" {

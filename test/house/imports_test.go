@@ -53,7 +53,10 @@ var onlyIn = map[string][]string{
 	"github.com/spf13/cobra":      {"internal/cli"},
 	"github.com/vbauerster/mpb":   {"internal/cli"},
 	"github.com/goccy/go-yaml":    {"internal/config"},
-	"aead.dev/minisign":           {"internal/proof"},
+
+	"github.com/owenrumney/go-sarif":      {"internal/cli"},
+	"github.com/jstemmer/go-junit-report": {"internal/cli"},
+	"aead.dev/minisign":                   {"internal/proof"},
 }
 
 type goPackage struct {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Errors of a DSN never quote it: what cannot be parsed may hold a password.
@@ -116,4 +118,14 @@ func addSetting(dsn, key, value string) string {
 	}
 	value = strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value)
 	return strings.TrimSpace(fmt.Sprintf("%s %s='%s'", dsn, key, value))
+}
+
+// Address names the server of a DSN for people: host, port and database, and
+// nothing else of it.
+func Address(dsn string) string {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return "the server"
+	}
+	return fmt.Sprintf("%s:%d/%s", config.Host, config.Port, config.Database)
 }

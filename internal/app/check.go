@@ -1,0 +1,131 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/refloat-db/refloat/internal/audit"
+	"github.com/refloat-db/refloat/internal/config"
+	"github.com/refloat-db/refloat/internal/target"
+	"github.com/refloat-db/refloat/internal/target/postgres"
+)
+
+// What an audit speaks of.
+type (
+	AuditReport   = audit.Report
+	AuditResult   = audit.Result
+	AuditFinding  = audit.Finding
+	AuditRule     = audit.Rule
+	AuditSeverity = audit.Severity
+)
+
+// Outcomes of rules.
+const (
+	RulePassed        = audit.Passed
+	RuleFound         = audit.Found
+	RuleUnknown       = audit.Unknown
+	RuleNotApplicable = audit.NotApplicable
+)
+
+// Severities.
+const (
+	SeverityInfo     = audit.Info
+	SeverityLow      = audit.Low
+	SeverityMedium   = audit.Medium
+	SeverityHigh     = audit.High
+	SeverityCritical = audit.Critical
+)
+
+// ParseSeverity reads a severity's name; false when there is no such one.
+func ParseSeverity(name string) (AuditSeverity, bool) { return audit.ParseSeverity(name) }
+
+// FindingDocs is where a rule's description can be read.
+func FindingDocs(rule string) string { return audit.Docs(rule) }
+
+// AuditRules lists every rule.
+func AuditRules() []AuditRule { return audit.Rules() }
+
+const (
+	checkTimeout = 30 * time.Second // for one target, however slow it is
+	checksAtOnce = 4                // targets
+	checkProgram = "refloat check"
+)
+
+// CheckServer audits a server that is named by its address alone.
+func CheckServer(ctx context.Context, r InitRequest, env func(string) (string, bool)) (AuditReport, error) {
+	password, err := r.password(env)
+	if err != nil {
+		return AuditReport{}, err
+	}
+	c, err := postgres.New(postgres.Options{DSN: r.DSN, Password: password, Application: checkProgram})
+	if err != nil {
+		return AuditReport{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	f := audit.Facts{Target: address(r.DSN), At: time.Now().UTC(), Server: serverFacts(ctx, c)}
+	return judge(f), nil
+}
+
+// Check audits one target of the configuration, or all of them.
+func (a *App) Check(ctx context.Context, name string) ([]AuditReport, error) {
+	names := a.Targets()
+	if name != "" {
+		if _, _, err := a.target(name); err != nil {
+			return nil, err
+		}
+		names = []string{name}
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("%w: %s has no target; name one, or a server by its address", ErrNoTarget, a.cfg.Path)
+	}
+	out := make([]AuditReport, len(names))
+	slots := make(chan struct{}, checksAtOnce)
+	var all sync.WaitGroup
+	for i, n := range names {
+		all.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+			defer cancel()
+			out[i] = judge(a.auditFacts(ctx, n, a.cfg.Targets[n]))
+		})
+	}
+	all.Wait()
+	return out, ctx.Err()
+}
+
+// judge lets every rule look, and says how long all of it took.
+func judge(f audit.Facts) AuditReport {
+	r := audit.Judge(audit.Rules(), f)
+	r.Took = time.Since(f.At)
+	return r
+}
+
+// auditFacts gathers what is to be judged. What cannot be reached is not known,
+// and no reason to look at nothing else.
+func (a *App) auditFacts(ctx context.Context, name string, t config.Target) audit.Facts {
+	f := audit.Facts{Target: name, At: time.Now().UTC()}
+	if c, err := a.cluster(name, checkProgram); err != nil {
+		f.Server = target.Unseen[target.ServerFacts](err.Error())
+	} else {
+		f.Server = serverFacts(ctx, c)
+	}
+	o := t.Objectives
+	f.Care = &audit.Care{Promised: audit.Promised{DataLoss: o.DataLoss.Std(), Resolution: o.Resolution.Std(), Detection: o.Detection.Std(), ProofAge: o.ProofAge.Std()}}
+	return f
+}
+
+func serverFacts(ctx context.Context, c *postgres.Cluster) target.Known[target.ServerFacts] {
+	s, err := c.Facts(ctx)
+	if err != nil {
+		return target.Unseen[target.ServerFacts](strings.Join(strings.Fields(err.Error()), " "))
+	}
+	return target.Seen(s)
+}
+
+// address names a server without the role and the options of its DSN.
+func address(dsn string) string { return postgres.Address(dsn) }
