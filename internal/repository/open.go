@@ -46,6 +46,10 @@ type Repository struct {
 	private  string // folder of kopia's connection file; holds no secret
 	pool     codecs
 
+	cached        bool      // kopia caches contents
+	secret        []byte    // see contentSecret
+	chunkDecoders sync.Pool // of *zstd.Decoder
+
 	closeOnce sync.Once
 	closeErr  error
 
@@ -143,7 +147,7 @@ func Open(ctx context.Context, o Options) (*Repository, error) {
 	if err := checkFormat(ctx, st); err != nil {
 		return nil, fail(l.String(), "open", nil, errors.Join(err, st.Close(ctx)))
 	}
-	r := &Repository{loc: l, opts: o, readOnly: o.ReadOnly, storage: st}
+	r := &Repository{loc: l, opts: o, readOnly: o.ReadOnly, storage: st, cached: l.remote() && o.CacheDir != ""}
 	if r.private, err = os.MkdirTemp("", "refloat-repository-"); err != nil {
 		return nil, fail(l.String(), "open", nil, errors.Join(err, st.Close(ctx)))
 	}
@@ -153,6 +157,9 @@ func Open(ctx context.Context, o Options) (*Repository, error) {
 		return nil, fail(l.String(), "open", openKind(err), err)
 	}
 	r.rep = rep
+	if r.secret, err = r.contentSecret(); err != nil {
+		return nil, fail(l.String(), "open", nil, errors.Join(err, r.Close(ctx)))
+	}
 	return r, nil
 }
 
@@ -243,7 +250,7 @@ func (r *Repository) connect(ctx context.Context, o Options) (repo.DirectReposit
 		},
 		Caching: &content.CachingOptions{},
 	}
-	if r.loc.remote() && o.CacheDir != "" {
+	if r.cached {
 		dir, err := cacheFolder(o.CacheDir, r.loc.String())
 		if err != nil {
 			return nil, err

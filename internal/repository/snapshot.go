@@ -5,14 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
 
 	kfs "github.com/kopia/kopia/fs"
 	"github.com/kopia/kopia/repo/manifest"
-	"github.com/kopia/kopia/repo/object"
 	"github.com/kopia/kopia/snapshot"
 )
 
@@ -151,43 +149,6 @@ func (r *Repository) DeleteSnapshot(ctx context.Context, id string) error {
 	}
 	return nil
 }
-
-// OpenObject reads an object; every byte is authenticated before it is
-// returned. Errors of Read are an *Error too.
-func (r *Repository) OpenObject(ctx context.Context, id ObjectID) (io.ReadSeekCloser, error) {
-	op := "read object " + string(id)
-	oid, err := object.ParseID(string(id))
-	if err != nil {
-		return nil, r.wrap(ctx, op, ErrNotFound, err)
-	}
-	rd, err := r.rep.OpenObject(ctx, oid)
-	if err != nil {
-		return nil, r.wrap(ctx, op, nil, err)
-	}
-	return &objectReader{rd: rd, fail: func(kind, err error) error { return r.wrap(ctx, op, kind, err) }}, nil
-}
-
-type objectReader struct {
-	rd   object.Reader
-	fail func(kind, err error) error
-}
-
-func (o *objectReader) Read(b []byte) (int, error) {
-	n, err := o.rd.Read(b)
-	if err != nil && !errors.Is(err, io.EOF) {
-		kind := classify(err)
-		if kind == nil {
-			// Whatever keeps stored bytes from being decoded is damage.
-			kind = ErrCorrupt
-		}
-		err = o.fail(kind, err)
-	}
-	return n, err
-}
-
-func (o *objectReader) Seek(off int64, whence int) (int64, error) { return o.rd.Seek(off, whence) }
-
-func (o *objectReader) Close() error { return o.rd.Close() }
 
 // modTime is what kopia stores for a node.
 func modTime(t, fallback time.Time) kfs.UTCTimestamp {
