@@ -176,6 +176,7 @@ require (
 	modernc.org/mathutil v1.7.1 // indirect
 	modernc.org/memory v1.12.1 // indirect
 	modernc.org/sqlite v1.61.1 // indirect
+	mvdan.cc/sh/v3 v3.14.1
 	pgregory.net/rapid v1.3.0 // indirect
 	rsc.io/script v0.0.2 // indirect
 )

@@ -87,10 +87,7 @@ func (a *App) repositoryCare(repo *repository.Repository) (RepositoryCare, error
 			for _, d := range r.Damage {
 				out = append(out, d.Object+": "+d.Detail)
 			}
-			if err != nil {
-				return out, err
-			}
-			return out, putCareRecord(ctx, repo, recordVerified, careRecord{At: time.Now().UTC(), By: "refloat server", Damage: len(r.Damage)})
+			return out, err
 		},
 	}, nil
 }

@@ -106,9 +106,9 @@ type Sender struct {
 	Local       bool          `json:"local"`
 	TLS         bool          `json:"tls"`
 	Slot        string        `json:"slot,omitempty"`
-	State       string        `json:"state"` // streaming, catchup, backup …
-	Sync        string        `json:"sync"`  // async, potential, sync, quorum
-	Behind      int64         `json:"behind"`
+	State       string        `json:"state"`      // streaming, catchup, backup …
+	Sync        string        `json:"sync"`       // async, potential, sync, quorum
+	Behind      int64         `json:"behind"`     // bytes
 	ReplayLag   time.Duration `json:"replay_lag"` // 0 when unknown or none
 	Since       time.Time     `json:"since"`
 }

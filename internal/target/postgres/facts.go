@@ -34,17 +34,20 @@ func (c *Cluster) Facts(ctx context.Context) (target.ServerFacts, error) {
 	ctx, cancel := context.WithTimeout(ctx, factsTimeout)
 	defer cancel()
 	var f target.ServerFacts
-	conn, err := c.connectForFacts(ctx, "")
+	conn, err := c.connect(ctx, "")
 	if err != nil {
 		return f, fmt.Errorf("look at the server: %w", err)
 	}
 	defer closeQuietly(conn)
+	f.Connection = target.Seen(connectionOf(conn.PgConn()))
+	if f.Settings, err = readSettings(ctx, conn); err != nil { // before some are set for this connection
+		return f, fmt.Errorf("look at the server: settings: %w", err)
+	}
+	if err := gentle(ctx, conn); err != nil {
+		return f, fmt.Errorf("look at the server: %w", err)
+	}
 	if f.Server, err = c.inspectOn(ctx, conn); err != nil {
 		return f, err
-	}
-	f.Connection = target.Seen(connectionOf(conn.PgConn()))
-	if f.Settings, err = readSettings(ctx, conn); err != nil {
-		return f, fmt.Errorf("look at the server: settings: %w", err)
 	}
 	f.Server.Settings = nil // the same as above, and more than may be shown
 	g := gathering{conn: conn, server: f.Server, settings: f.Settings}
@@ -69,19 +72,14 @@ func (c *Cluster) Facts(ctx context.Context) (target.ServerFacts, error) {
 	return f, nil
 }
 
-// connectForFacts opens a connection that can harm nobody: it writes nothing,
-// and neither computes nor waits for long.
-func (c *Cluster) connectForFacts(ctx context.Context, database string) (*pgx.Conn, error) {
-	conn, err := c.connect(ctx, database)
+// gentle makes a connection write nothing, and neither compute nor wait for
+// long.
+func gentle(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, fmt.Sprintf("SET statement_timeout = %d; SET lock_timeout = 300; SET default_transaction_read_only = on; SET search_path = pg_catalog", factsStatement.Milliseconds()))
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("prepare the connection: %w", err)
 	}
-	_, err = conn.Exec(ctx, fmt.Sprintf("SET statement_timeout = %d; SET lock_timeout = 300; SET default_transaction_read_only = on; SET search_path = pg_catalog", factsStatement.Milliseconds()))
-	if err != nil {
-		closeQuietly(conn)
-		return nil, fmt.Errorf("prepare the connection: %w", err)
-	}
-	return conn, nil
+	return nil
 }
 
 // gathering is what the questions on the ordinary connection share.

@@ -26,11 +26,14 @@ func (g gathering) databases(ctx context.Context) ([]target.DatabaseFacts, error
 // inside looks into one database.
 func (c *Cluster) inside(ctx context.Context, database string, version target.Version) (target.DatabaseInside, error) {
 	var d target.DatabaseInside
-	conn, err := c.connectForFacts(ctx, database)
+	conn, err := c.connect(ctx, database)
 	if err != nil {
 		return d, err
 	}
 	defer closeQuietly(conn)
+	if err := gentle(ctx, conn); err != nil {
+		return d, err
+	}
 	for _, part := range []struct {
 		what string
 		read func() error

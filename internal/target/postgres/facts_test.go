@@ -53,6 +53,9 @@ func TestFacts(t *testing.T) {
 			if s := f.Settings["archive_command"]; s.Value != "false" || s.Line == 0 || !strings.HasSuffix(s.File, "postgresql.conf") {
 				t.Errorf("archive_command: %+v", s)
 			}
+			if s := f.Settings["default_transaction_read_only"]; s.Value != "off" {
+				t.Errorf("what was set for the gathering itself is taken for the server's: %+v", s)
+			}
 			if s := f.Slots.Value; len(s) != 1 || s[0].Name != "kept" || s[0].Active || !s[0].Reserves || s[0].Logical || major >= 17 && s[0].InactiveSince.IsZero() {
 				t.Errorf("slots: %+v", s)
 			}
