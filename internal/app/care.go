@@ -87,7 +87,10 @@ func (a *App) repositoryCare(repo *repository.Repository) (RepositoryCare, error
 			for _, d := range r.Damage {
 				out = append(out, d.Object+": "+d.Detail)
 			}
-			return out, err
+			if err != nil {
+				return out, err
+			}
+			return out, putCareRecord(ctx, repo, recordVerified, careRecord{At: time.Now().UTC(), By: "refloat server", Damage: len(r.Damage)})
 		},
 	}, nil
 }

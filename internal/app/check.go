@@ -114,8 +114,8 @@ func (a *App) auditFacts(ctx context.Context, name string, t config.Target) audi
 	} else {
 		f.Server = serverFacts(ctx, c)
 	}
-	o := t.Objectives
-	f.Care = &audit.Care{Promised: audit.Promised{DataLoss: o.DataLoss.Std(), Resolution: o.Resolution.Std(), Detection: o.Detection.Std(), ProofAge: o.ProofAge.Std()}}
+	f.Host = hostFacts(f.Server)
+	f.Care, f.Suppressions = a.careFacts(ctx, name, t, f.At), suppressions(t)
 	return f
 }
 

@@ -2,11 +2,16 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/refloat-db/refloat/internal/config"
+	"github.com/refloat-db/refloat/internal/journal"
 	"github.com/refloat-db/refloat/internal/repository"
+	"github.com/refloat-db/refloat/internal/secret"
+	"github.com/refloat-db/refloat/internal/store/sqlite"
 )
 
 // The repository's answers, as commands show them.
@@ -60,7 +65,49 @@ func (a *App) RepoVerify(ctx context.Context, full bool, progress func(done, tot
 	if err != nil {
 		return v, fmt.Errorf("verify the repository: %w", err)
 	}
+	a.noteCare(ctx, recordVerified, careRecord{At: time.Now().UTC(), By: person(), Full: full, Damage: len(v.Damage)})
 	return v, nil
+}
+
+// noteCare records in the repository what was done for it. What was done is
+// done, should that fail.
+func (a *App) noteCare(ctx context.Context, name string, r careRecord) {
+	repo, err := repository.Open(ctx, repositoryOptions(a.cfg.Repository, a.cfg.StateDir))
+	if err == nil {
+		err = errors.Join(putCareRecord(ctx, repo, name, r), repo.Close(ctx))
+	}
+	if err != nil {
+		a.log.WarnContext(ctx, "this could not be recorded in the repository", "record", name, "error", err)
+	}
+}
+
+// PassphraseVerified says who showed when that they have the passphrase.
+type PassphraseVerified struct {
+	Location    string    `json:"location"`
+	Fingerprint string    `json:"fingerprint"`
+	By          string    `json:"by"`
+	At          time.Time `json:"at"`
+}
+
+// VerifyPassphrase opens the repository with what a person typed, and nothing
+// else, and records that they could.
+func (a *App) VerifyPassphrase(ctx context.Context, typed secret.Value) (out PassphraseVerified, err error) {
+	o := repositoryOptions(a.cfg.Repository, a.cfg.StateDir)
+	o.Passphrase = typed
+	r, err := repository.Open(ctx, o)
+	if err != nil {
+		return out, fmt.Errorf("open the repository with what was typed: %w", err)
+	}
+	defer func() { err = errors.Join(err, r.Close(ctx)) }()
+	out = PassphraseVerified{Location: r.Location(), Fingerprint: r.Fingerprint(), By: person(), At: time.Now().UTC()}
+	if err := putCareRecord(ctx, r, recordPassphrase, careRecord{At: out.At, By: out.By}); err != nil {
+		return out, fmt.Errorf("record it: %w", err)
+	}
+	a.remember(ctx, func(s *sqlite.Store) error {
+		_, jerr := s.Append(ctx, journal.Event{Time: out.At, Actor: out.By, Subject: "repository", Kind: "passphrase.verified", Body: map[string]any{"fingerprint": out.Fingerprint}})
+		return jerr
+	})
+	return out, nil
 }
 
 // RepoMaintain reclaims space. Exclusive promises that nobody else writes.

@@ -77,7 +77,7 @@ type Finding struct {
 }
 
 // Key tells a finding of a target apart from others, over time.
-func (f Finding) Key() string { return f.Rule + "/" + f.Object }
+func (f Finding) Key() string { return strings.TrimSuffix(f.Rule+"/"+f.Object, "/") }
 
 // Outcome is what became of a rule.
 type Outcome string

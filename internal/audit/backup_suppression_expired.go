@@ -1,9 +1,6 @@
 package audit
 
-import (
-	"fmt"
-	"time"
-)
+import "fmt"
 
 // backupSuppressionExpired: a suppression has ended.
 func backupSuppressionExpired() Rule {
@@ -23,7 +20,7 @@ func backupSuppressionExpired() Rule {
 					continue
 				}
 				object := Finding{Rule: s.Rule, Object: s.Object}.Key()
-				out = append(out, Finding{Object: object, Evidence: fmt.Sprintf("%s accepted %s until %s: %s", s.Owner, object, s.Until.Format(time.DateOnly), s.Reason)})
+				out = append(out, Finding{Object: object, Evidence: fmt.Sprintf("%s accepted %s until %s: %s", s.Owner, object, s.Day(), s.Reason)})
 			}
 			return found(out...)
 		},

@@ -14,3 +14,6 @@ type Suppression struct {
 func (s Suppression) covers(f Finding, at time.Time) bool {
 	return s.Rule == f.Rule && (s.Object == "" || s.Object == f.Object) && at.Before(s.Until)
 }
+
+// Day is the last day on which it is accepted.
+func (s Suppression) Day() string { return s.Until.Add(-time.Nanosecond).Format(time.DateOnly) }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -168,7 +167,7 @@ func showReport(w io.Writer, r app.AuditReport, passed bool) {
 	}
 	for _, f := range r.Findings {
 		if s := f.Suppressed; s != nil {
-			fmt.Fprintf(w, "\naccepted by %s until %s: %s (%s): %s\n", s.Owner, s.Until.Format(time.DateOnly), f.Key(), f.Severity, s.Reason)
+			fmt.Fprintf(w, "\naccepted by %s until %s: %s (%s): %s\n", s.Owner, s.Day(), f.Key(), f.Severity, s.Reason)
 		}
 	}
 }

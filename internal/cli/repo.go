@@ -1,12 +1,18 @@
 package cli
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/refloat-db/refloat/internal/app"
+	"github.com/refloat-db/refloat/internal/secret"
 )
 
 func repoCommand(g *globals) *cobra.Command {
@@ -36,7 +42,7 @@ func repoCommand(g *globals) *cobra.Command {
 				return g.print(s, func(w io.Writer) { showRepo(w, s) })
 			})
 		},
-	}, repoVerifyCommand(g), repoMaintainCommand(g))
+	}, repoVerifyCommand(g), repoVerifyPassphraseCommand(g), repoMaintainCommand(g))
 	return c
 }
 
@@ -78,6 +84,57 @@ func repoVerifyCommand(g *globals) *cobra.Command {
 	}
 	c.Flags().BoolVar(&full, "full", false, "read, decrypt and check every byte")
 	return c
+}
+
+func repoVerifyPassphraseCommand(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use: "verify-passphrase", Short: "Type the passphrase in, to show that you still have it", Args: cobra.NoArgs,
+		Long: `Take the passphrase from where you keep it, not from this machine, and type it in.
+The repository is opened with that and nothing else; that it could be is recorded
+in it, with the day and your name. A passphrase that only the lost machine had is
+lost with it.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			typed, err := g.typed("passphrase: ")
+			if err != nil {
+				return err
+			}
+			return g.with(cmd.Context(), func(a *app.App) error {
+				v, err := a.VerifyPassphrase(cmd.Context(), typed)
+				if err != nil {
+					return err
+				}
+				return g.print(v, func(w io.Writer) {
+					fmt.Fprintf(w, "It opens the repository. Recorded: %s, %s.\n", v.By, timeText(v.At))
+					facts(w, "location", v.Location, "fingerprint", v.Fingerprint)
+				})
+			})
+		},
+	}
+}
+
+// typed reads a secret that a person types, without showing it; or the first
+// line of standard input when that is no terminal.
+func (g *globals) typed(prompt string) (secret.Value, error) {
+	var text string
+	if f, ok := g.stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		fmt.Fprint(g.stderr, prompt)
+		b, err := term.ReadPassword(int(f.Fd()))
+		fmt.Fprintln(g.stderr)
+		if err != nil {
+			return secret.Value{}, fmt.Errorf("read what is typed: %w", err)
+		}
+		text = string(b)
+	} else {
+		line, err := bufio.NewReader(io.LimitReader(g.stdin, 64<<10)).ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return secret.Value{}, fmt.Errorf("read standard input: %w", err)
+		}
+		text = line
+	}
+	if text = strings.TrimRight(text, "\r\n"); text == "" {
+		return secret.Value{}, usageError{errors.New("nothing was typed")}
+	}
+	return secret.New(text), nil
 }
 
 func repoMaintainCommand(g *globals) *cobra.Command {

@@ -15,6 +15,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/refloat-db/refloat/internal/audit"
 	"github.com/refloat-db/refloat/internal/secret"
 	"github.com/refloat-db/refloat/internal/target"
 )
@@ -221,11 +222,33 @@ func (l *loader) target(name string, t *Target) {
 	for _, f := range []*string{&t.RootCAFile, &t.Drill.BinDir, &t.Drill.ScratchDir} {
 		l.place(f)
 	}
+	l.suppressions(at, t.Suppress)
 	t.Password = l.either(at, "password", &t.PasswordFile, t.PasswordEnv)
 	l.limits(at, name, t)
 	for i, a := range t.Drill.Assertions {
 		if a.Name == "" || a.SQL == "" {
 			l.fail(fmt.Sprintf("%s.drill.assertions[%d]", at, i), "an assertion needs name and sql")
+		}
+	}
+}
+
+// suppressions refuses those that nobody answers for.
+func (l *loader) suppressions(at string, all []Suppress) {
+	var rules []string
+	for _, r := range audit.Rules() {
+		rules = append(rules, r.ID)
+	}
+	for i, s := range all {
+		at := fmt.Sprintf("%s.suppress[%d]", at, i)
+		switch {
+		case s.Owner == "" || s.Reason == "" || s.Until == "":
+			l.fail(at, "a suppression needs rule, owner, reason and until")
+		case !slices.Contains(rules, s.Rule):
+			hint := ""
+			if near := Nearest(s.Rule, rules); near != "" {
+				hint = "; did you mean " + near + "?"
+			}
+			l.fail(at+".rule", "there is no rule %q%s", s.Rule, hint)
 		}
 	}
 }

@@ -34,3 +34,8 @@ func (Size) JSONSchema() *jsonschema.Schema {
 func (Schedule) JSONSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "string", Examples: []any{"daily 02:00", "weekly sun 04:00", "every 6h", "15 2 * * *", "off"}}
 }
+
+// JSONSchema describes how a day is written.
+func (Date) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Format: "date", Examples: []any{"2026-12-31"}}
+}

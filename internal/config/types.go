@@ -32,6 +32,7 @@ type Repository struct {
 	Azure          Azure    `yaml:"azure" jsonschema_description:"For azblob:// locations."`
 	GCS            GCS      `yaml:"gcs" jsonschema_description:"For gs:// locations."`
 	SFTP           SFTP     `yaml:"sftp" jsonschema_description:"For sftp:// locations."`
+	Copies         []string `yaml:"copies" jsonschema_description:"URLs of copies of this repository in other places, made by the storage or by you; refloat check looks at them, with the same passphrase and credentials."`
 
 	Passphrase secret.Value `yaml:"-"`
 }
@@ -89,8 +90,18 @@ type Target struct {
 	Heartbeat    Heartbeat  `yaml:"heartbeat" jsonschema_description:"The small row written to the target, which a drill looks for."`
 	Drill        Drill      `yaml:"drill" jsonschema_description:"Rehearsed restores."`
 	Retention    Retention  `yaml:"retention" jsonschema_description:"What is kept."`
+	Suppress     []Suppress `yaml:"suppress" jsonschema_description:"Findings of refloat check that somebody accepts, until a day."`
 
 	Password secret.Value `yaml:"-"`
+}
+
+// Suppress is a finding that somebody accepts, until a day.
+type Suppress struct {
+	Rule   string `yaml:"rule" jsonschema:"required" jsonschema_description:"The rule's name; refloat check --list has them."`
+	Object string `yaml:"object" jsonschema_description:"Only this object of it, as a finding names it; none for all."`
+	Owner  string `yaml:"owner" jsonschema:"required" jsonschema_description:"Who accepts it."`
+	Reason string `yaml:"reason" jsonschema:"required" jsonschema_description:"Why."`
+	Until  Date   `yaml:"until" jsonschema:"required" jsonschema_description:"The last day on which it is accepted; then it is a finding again, and so is this."`
 }
 
 // Objectives are what the owner promised.

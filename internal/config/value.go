@@ -98,3 +98,24 @@ func (v *Schedule) UnmarshalText(b []byte) (err error) {
 
 // Std is d as the standard library has it.
 func (d Duration) Std() time.Duration { return time.Duration(d) }
+
+// Date is a day, written 2026-12-31; empty for none.
+type Date string
+
+// UnmarshalText reads a day.
+func (d *Date) UnmarshalText(b []byte) error {
+	if _, err := time.Parse(time.DateOnly, string(b)); err != nil {
+		return fmt.Errorf("%q is not a day: write it like 2026-12-31", b)
+	}
+	*d = Date(b)
+	return nil
+}
+
+// End is the end of the day in UTC; the zero time for none.
+func (d Date) End() time.Time {
+	t, err := time.Parse(time.DateOnly, string(d))
+	if err != nil {
+		return time.Time{}
+	}
+	return t.AddDate(0, 0, 1)
+}

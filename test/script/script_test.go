@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -76,6 +77,8 @@ func run(t *testing.T, bin, name string, text []byte) {
 	e.Cmds["sql"] = s.sql(false)
 	e.Cmds["sqlin"] = s.sql(true) // the database first
 	e.Cmds["until"] = s.until()
+	e.Cmds["typein"] = s.typein()
+	e.Cmds["append"] = appendTo()
 	e.Cmds["stop"] = s.stop()
 	e.Cmds["kill"] = s.kill()
 	e.Cmds["destroy"] = s.destroy()
@@ -126,6 +129,49 @@ func (s *session) refloat() script.Cmd {
 			_ = cmd.Wait() // the exit code says it all
 			return stdout.String(), stderr.String(), expect(cmd.ProcessState, want)
 		}, nil
+	})
+}
+
+// typein runs the program with a line, or @file, on its standard input.
+func (s *session) typein() script.Cmd {
+	return script.Command(script.CmdUsage{Summary: "run refloat with a line on standard input", Args: "text code args..."}, func(st *script.State, args ...string) (script.WaitFunc, error) {
+		if len(args) < 3 {
+			return nil, script.ErrUsage
+		}
+		text := args[0] + "\n"
+		if name, ok := strings.CutPrefix(args[0], "@"); ok {
+			b, err := os.ReadFile(st.Path(name))
+			if err != nil {
+				return nil, err
+			}
+			text = string(b)
+		}
+		cmd := exec.CommandContext(st.Context(), s.bin, args[2:]...)
+		cmd.Dir, cmd.Env, cmd.Stdin = st.Getwd(), st.Environ(), strings.NewReader(text)
+		var stdout, stderr strings.Builder
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		_ = cmd.Run() // the exit code says it all
+		err := expect(cmd.ProcessState, args[1])
+		return func(*script.State) (string, string, error) { return stdout.String(), stderr.String(), err }, nil
+	})
+}
+
+// appendTo puts one file's text at the end of another.
+func appendTo() script.Cmd {
+	return script.Command(script.CmdUsage{Summary: "append a file to another", Args: "file from"}, func(st *script.State, args ...string) (script.WaitFunc, error) {
+		if len(args) != 2 {
+			return nil, script.ErrUsage
+		}
+		text, err := os.ReadFile(st.Path(args[1]))
+		if err != nil {
+			return nil, err
+		}
+		f, err := os.OpenFile(st.Path(args[0]), os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			return nil, err
+		}
+		_, err = f.Write(text)
+		return nil, errors.Join(err, f.Close())
 	})
 }
 
