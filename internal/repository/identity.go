@@ -45,6 +45,7 @@ func (r *Repository) identity(ctx context.Context) (*age.X25519Identity, error) 
 		kind := classify(err)
 		if kind == nil || errors.Is(kind, ErrNotFound) {
 			kind = ErrCorrupt
+			err = errors.Join(err, r.unfinished(ctx))
 		}
 		return nil, r.wrap(ctx, op, kind, err)
 	}

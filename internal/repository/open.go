@@ -71,7 +71,8 @@ func Create(ctx context.Context, o Options) (*Repository, error) {
 	if err != nil {
 		return nil, fail(l.String(), "create", nil, err)
 	}
-	if err = checkEmpty(ctx, st); err == nil {
+	begun, err := prepareCreate(ctx, st)
+	if err == nil && !begun {
 		err = repo.Initialize(ctx, st, &repo.NewRepositoryOptions{
 			BlockFormat:  format.ContentFormat{Hash: formatHash, Encryption: formatEncryption},
 			ObjectFormat: format.ObjectFormat{Splitter: formatSplitter},
@@ -89,22 +90,6 @@ func Create(ctx context.Context, o Options) (*Repository, error) {
 		return nil, errors.Join(err, r.Close(ctx))
 	}
 	return r, nil
-}
-
-// checkEmpty refuses a place that holds blobs of any kind: a repository whose
-// first blob is lost must not be written over.
-func checkEmpty(ctx context.Context, st blob.Storage) error {
-	var b buffer
-	err := st.GetBlob(ctx, format.KopiaRepositoryBlobID, 0, -1, &b)
-	if err == nil {
-		return ErrExists
-	}
-	if !errors.Is(err, blob.ErrBlobNotFound) {
-		return fmt.Errorf("read %s: %w", format.KopiaRepositoryBlobID, err)
-	}
-	return st.ListBlobs(ctx, "", func(m blob.Metadata) error {
-		return fmt.Errorf("%w: there is data (%s), but %s, which describes it, is missing", ErrExists, m.BlobID, format.KopiaRepositoryBlobID)
-	})
 }
 
 // finishCreate writes what kopia does not: the key of sealed objects, and that
