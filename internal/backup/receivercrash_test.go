@@ -153,7 +153,11 @@ func TestKilledReceiver(t *testing.T) {
 			if synchronous {
 				spool = spec.Spool
 			}
-			for round := range 12 {
+			rounds := 12
+			if testing.Short() {
+				rounds = 3
+			}
+			for round := range rounds {
 				before := reported(t, c)
 				kill := startChild(t, spec)
 				until(t, "the receiver reports", func() bool { return reported(t, c) > before })

@@ -37,6 +37,9 @@ func removeBlobs(t *testing.T, o repository.Options, pick func(string) bool) {
 // TestCreateGoesOn: making a repository may be cut off after each of its steps,
 // and the same call finishes it.
 func TestCreateGoesOn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine: nothing for the race detector")
+	}
 	ctx := context.Background()
 	for name, lost := range map[string]func(string) bool{
 		"after the configuration": func(id string) bool { return id != "kopia.blobcfg" },
@@ -75,6 +78,9 @@ func TestCreateGoesOn(t *testing.T) {
 // TestCreateOverLostIndex: a repository in use that lost its index is not taken
 // for one that was never finished.
 func TestCreateOverLostIndex(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine: nothing for the race detector")
+	}
 	ctx := context.Background()
 	for name, use := range map[string]func(*testing.T, *repository.Repository){
 		"with a snapshot": func(t *testing.T, r *repository.Repository) {

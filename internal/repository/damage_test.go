@@ -68,6 +68,9 @@ func flipAt(at int) func([]byte) []byte {
 // TestPackDamage: a byte flipped or cut off in a pack never comes out as data,
 // and the verification names the file it belongs to and goes on to the rest.
 func TestPackDamage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine: nothing for the race detector")
+	}
 	t.Parallel()
 	for _, c := range []struct {
 		name      string
@@ -131,6 +134,9 @@ func TestPackDamage(t *testing.T) {
 // TestIndexDamage: with any one blob of the index gone or flipped, the damage
 // is found, and no maintenance deletes what the index no longer knows.
 func TestIndexDamage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine: nothing for the race detector")
+	}
 	t.Parallel()
 	ctx := context.Background()
 	o := repositorytest.File(t)
@@ -180,6 +186,9 @@ func TestIndexDamage(t *testing.T) {
 // TestLostKey: without its key a repository takes no sealed object, and makes
 // no new key in its place.
 func TestLostKey(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine: nothing for the race detector")
+	}
 	t.Parallel()
 	ctx := context.Background()
 	o := repositorytest.File(t)
@@ -209,6 +218,9 @@ func TestLostKey(t *testing.T) {
 
 // TestFormatDamage: the blob that says how everything is encrypted.
 func TestFormatDamage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine: nothing for the race detector")
+	}
 	t.Parallel()
 	ctx := context.Background()
 	o := repositorytest.File(t)

@@ -55,6 +55,9 @@ func TestListSealedIsCheap(t *testing.T) {
 
 // TestSealedDamage: no damaged, cut off or swapped object is ever returned.
 func TestSealedDamage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine: nothing for the race detector")
+	}
 	t.Parallel()
 	ctx := context.Background()
 	o := repositorytest.File(t)

@@ -115,6 +115,9 @@ func sftpOptions(t testing.TB, o repository.SFTPOptions) repository.Options {
 }
 
 func TestSFTP(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine: nothing for the race detector")
+	}
 	t.Parallel()
 	o := startSFTP(t)
 	repositorytest.Run(t, func(t testing.TB) repository.Options { return sftpOptions(t, o) })

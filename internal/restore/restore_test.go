@@ -314,6 +314,9 @@ func TestIdleServersLastMoments(t *testing.T) {
 }
 
 func TestBrokenLogAborts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine: nothing for the race detector")
+	}
 	b := newBed(t, targettest.Options{})
 	b.prod.Exec(t, "CREATE TABLE t (n int)")
 	stop := b.receive()
