@@ -155,7 +155,7 @@ func TestKilledReceiver(t *testing.T) {
 			}
 			rounds := 12
 			if testing.Short() {
-				rounds = 3
+				rounds = 7 // with the one that loses the spool
 			}
 			for round := range rounds {
 				before := reported(t, c)
