@@ -35,6 +35,7 @@ func (r *run) restore(ctx context.Context, dir, data, socket string) error {
 	result, err := restore.Execute(ctx, r.plan, img, restore.Options{
 		Dir: data, TablespaceDir: filepath.Join(dir, "tablespaces"), Owner: owner,
 		RestoreCommand: r.o.RestoreCommand(socket, r.plan.Until),
+		KeepCached:     true, // every page is about to be read
 		Progress:       func(p backup.Progress) { r.progress("restore", p.Done, p.Total) },
 	})
 	if err != nil {

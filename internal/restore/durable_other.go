@@ -22,3 +22,6 @@ func syncDisk(dir *os.File) error {
 		return errors.Join(f.Sync(), f.Close())
 	})
 }
+
+// reserve leaves it to the writes to find out about a full disk.
+func reserve(*os.File, int64, int64) error { return nil }

@@ -41,6 +41,7 @@ type Options struct {
 	Owner          *Owner            // nil leaves files to who runs
 	RestoreCommand string            // for the server that will recover; see RecoveryCommand
 	Pause          bool              // stop at the target, to look, instead of promoting
+	KeepCached     bool              // somebody is about to read all of it: leave it in the system's cache
 	Progress       func(backup.Progress)
 }
 
@@ -93,6 +94,7 @@ type writer struct {
 	done    atomic.Int64
 	written atomic.Int64
 	telling sync.Mutex
+	windows sync.Pool // see window
 }
 
 func prepare(p Plan, img Image, o Options) (*writer, error) {

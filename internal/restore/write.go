@@ -11,7 +11,6 @@ import (
 	"runtime"
 
 	"github.com/zeebo/xxh3"
-	"golang.org/x/sys/unix"
 
 	"github.com/refloat-db/refloat/internal/backup"
 	"github.com/refloat-db/refloat/internal/target"
@@ -19,7 +18,7 @@ import (
 
 func numCPU() int { return runtime.GOMAXPROCS(0) }
 
-const writeWindow = 1 << 20
+const writeWindow = 1 << 20 // bytes written at once: as large as the repository's chunks
 
 // write brings one piece of a file to disk.
 func (w *writer) write(ctx context.Context, p piece) (err error) {
@@ -27,21 +26,20 @@ func (w *writer) write(ctx context.Context, p piece) (err error) {
 	if mode&0o600 != 0o600 {
 		mode |= 0o600
 	}
-	// A link is not followed: whoever owns the directory could lead us out of it.
-	f, err := os.OpenFile(p.path, os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, mode)
+	f, err := w.open(p, mode)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	if p.off == 0 {
-		if err := w.shape(f, p.file, mode); err != nil {
+		if err := w.shape(f.File, p.file, mode); err != nil {
 			return err
 		}
 	}
 	if p.len <= 0 {
 		return nil
 	}
-	if err := reserve(f, p.off, p.len); err != nil {
+	if err := reserve(f.File, p.off, p.len); err != nil {
 		return fmt.Errorf("%s: %w", p.path, err)
 	}
 	r, err := w.img.OpenFile(ctx, p.file.Path)
@@ -49,22 +47,16 @@ func (w *writer) write(ctx context.Context, p piece) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	var have []byte // hashes of the pages that ought to be there
 	if w.delta {
-		if have, err = w.img.PageHashes(ctx, p.file.Path); err != nil {
+		have, err := w.img.PageHashes(ctx, p.file.Path) // of the pages that ought to be there
+		if err != nil {
 			return err
 		}
+		if have != nil {
+			return w.writeDiffering(f.File, r, p, have)
+		}
 	}
-	switch {
-	case have != nil:
-		return w.writeDiffering(f, r, p, have)
-	case p.off == 0 && p.len == p.file.Size:
-		// From beginning to end, so that the file's own checksum is checked too.
-		_, err = io.CopyBuffer(&writerAt{w: w, f: f}, r, nil)
-		return err
-	default:
-		return w.copyRange(f, r, p)
-	}
+	return w.copy(f, r, p)
 }
 
 // shape gives a file its mode, owner and length.
@@ -89,29 +81,6 @@ func (w *writer) shape(f *os.File, file backup.ImageFile, mode fs.FileMode) erro
 	return nil
 }
 
-// reserve finds out about a full disk before writing to it.
-func reserve(f *os.File, off, n int64) error {
-	err := unix.Fallocate(int(f.Fd()), 0, off, n)
-	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINTR) {
-		return nil
-	}
-	return err
-}
-
-// writerAt appends from the start of the file, and counts.
-type writerAt struct {
-	w   *writer
-	f   *os.File
-	off int64
-}
-
-func (a *writerAt) Write(b []byte) (int, error) {
-	n, err := a.f.WriteAt(b, a.off)
-	a.off += int64(n)
-	a.w.count(int64(n), int64(n))
-	return n, err
-}
-
 func (w *writer) count(done, written int64) {
 	w.written.Add(written)
 	w.done.Add(done)
@@ -123,14 +92,23 @@ func (w *writer) count(done, written int64) {
 	w.o.Progress(backup.Progress{Phase: "restore", Done: w.done.Load(), Total: w.plan.Bytes})
 }
 
-func (w *writer) copyRange(f *os.File, r backup.FileReader, p piece) error {
-	buf := make([]byte, writeWindow)
+// copy writes a piece from front to back.
+func (w *writer) copy(f *outFile, r backup.FileReader, p piece) error {
+	buf := w.window()
+	defer w.windows.Put(buf)
+	whole := p.off == 0 && p.len == p.file.Size
 	for off := p.off; off < p.off+p.len; {
-		b := buf[:min(int64(len(buf)), p.off+p.len-off)]
-		if err := readFull(r, b, off); err != nil {
+		b := (*buf)[:min(writeWindow, p.off+p.len-off)]
+		var err error
+		if whole { // so that the file's own checksum is checked too
+			_, err = io.ReadFull(r, b)
+		} else {
+			err = readFull(r, b, off)
+		}
+		if err != nil {
 			return err
 		}
-		if _, err := f.WriteAt(b, off); err != nil {
+		if err := f.put(b, off); err != nil {
 			return err
 		}
 		off += int64(len(b))
@@ -155,16 +133,16 @@ const hashSize = 16
 // writeDiffering reads what is on disk and rewrites the runs of pages whose
 // hash is not the recorded one.
 func (w *writer) writeDiffering(f *os.File, r backup.FileReader, p piece, hashes []byte) error {
-	local := make([]byte, writeWindow)
-	fresh := make([]byte, writeWindow)
+	local, fresh := w.window(), w.window()
+	defer func() { w.windows.Put(local); w.windows.Put(fresh) }()
 	for off := p.off; off < p.off+p.len; {
-		b := local[:min(int64(len(local)), p.off+p.len-off)]
+		b := (*local)[:min(writeWindow, p.off+p.len-off)]
 		n, err := f.ReadAt(b, off)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
 		clear(b[n:]) // past the file's end
-		changed, err := w.rewrite(f, r, b, fresh, off, n, hashes)
+		changed, err := w.rewrite(f, r, b, *fresh, off, n, hashes)
 		if err != nil {
 			return err
 		}
