@@ -67,6 +67,7 @@ func CheckServer(ctx context.Context, r InitRequest, env func(string) (string, b
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	f := audit.Facts{Target: address(r.DSN), At: time.Now().UTC(), Server: serverFacts(ctx, c)}
+	f.Host = hostFacts(f.Server)
 	return judge(f), nil
 }
 

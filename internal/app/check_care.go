@@ -263,7 +263,13 @@ func hostFacts(s target.Known[target.ServerFacts]) target.Known[audit.Host] {
 		if errors.Is(err, os.ErrNotExist) { // a tunnel, or a container of its own
 			return target.Unseen[audit.Host](f.Server.DataDirectory + " is not on this machine: the way to the server leads elsewhere")
 		}
-		return known(audit.Host{DataDirectory: f.Server.DataDirectory, DataDevice: dev}, err)
+		h := audit.Host{DataDirectory: f.Server.DataDirectory, DataDevice: dev, Devices: map[string]uint64{}}
+		for _, dir := range audit.ArchiveDirectories(f) {
+			if dev, err := deviceOf(dir); err == nil { // else nobody here may look
+				h.Devices[dir] = dev
+			}
+		}
+		return known(h, err)
 	}
 }
 

@@ -117,6 +117,9 @@ type AlarmFacts struct {
 type Host struct {
 	DataDirectory string `json:"data_directory"`
 	DataDevice    uint64 `json:"data_device"` // the device that it is on
+	// Devices are those of other directories that were asked for; what is not
+	// there could not be seen.
+	Devices map[string]uint64 `json:"devices,omitempty"`
 }
 
 // inCare judges what is known of a target in our care.

@@ -17,19 +17,27 @@ func serverArchiveDataDisk() Rule {
 		Looks: "the setting archive_command, and where the data directory is: GRANT pg_monitor; which disk a path is on only on the server's host",
 		Judge: func(f Facts) Result {
 			return archiveCommand(f, func(s target.ServerFacts, c shellReading, x Finding) Result {
-				why := ""
-				for _, dir := range archiveDirectories(c) {
+				why, dirs := "", archiveDirectories(c)
+				if len(dirs) == 0 {
+					return notApplicable("archive_command names no directory that it writes to")
+				}
+				for _, dir := range dirs {
 					data := s.Server.DataDirectory
+					on, known := f.Host.Value.Devices[dir]
 					switch {
 					case !path.IsAbs(dir), data != "" && (dir == data || strings.HasPrefix(dir, data+"/")):
 						x.Evidence += ": " + dir + " is inside the data directory"
 						return found(x)
+					case f.Host.Seen && f.Host.Value.DataDirectory != "" && known && on == f.Host.Value.DataDevice:
+						x.Evidence += ": " + dir + " is on the same device as the data directory"
+						return found(x)
+					case known:
 					case data == "":
 						why = "the role may not see where the data directory is: GRANT pg_monitor"
 					case !f.Host.Seen:
 						why = unseenPart("which disk "+dir+" is on", f.Host.Why)
 					default:
-						why = "which disk " + dir + " is on: nobody looked"
+						why = "which disk " + dir + " is on: it can be seen on the server's host only"
 					}
 				}
 				return foundBut(why)

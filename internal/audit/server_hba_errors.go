@@ -18,9 +18,16 @@ func serverHBAErrors() Rule {
 			return part(f, "pg_hba.conf", hbaOf, func(_ target.ServerFacts, rules []target.HBARule) Result {
 				var out []Finding
 				for _, r := range rules {
-					if r.Error != "" {
-						out = append(out, Finding{Object: fmt.Sprintf("pg_hba.conf:%d", r.Line), File: r.File, Line: r.Line, Evidence: fmt.Sprintf("line %d: %s", r.Line, r.Error)})
+					if r.Error == "" {
+						continue
 					}
+					x := Finding{Object: fmt.Sprintf("pg_hba.conf:%d", r.Line), File: r.File, Line: r.Line, Evidence: fmt.Sprintf("line %d: %s", r.Line, r.Error)}
+					if r.Type != "" { // it was understood, and can never fit, as hostssl without TLS
+						x.Severity = Low
+						x.Why = "nobody gets in by this line"
+						x.Fix = "ALTER SYSTEM SET ssl = on, with a certificate; or take the line out"
+					}
+					out = append(out, x)
 				}
 				return found(out...)
 			})

@@ -2,6 +2,7 @@ package targettest
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 	"syscall"
@@ -44,6 +45,14 @@ func WaitFor(t testing.TB, what string, holds func() bool) {
 func (c *Cluster) Append(t testing.TB, name, line string) {
 	t.Helper()
 	if err := appendTo(filepath.Join(c.Dir, name), fmt.Sprintf("%s\n", line)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Write replaces a file of the cluster's data directory.
+func (c *Cluster) Write(t testing.TB, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(c.Dir, name), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
