@@ -43,6 +43,13 @@ host replication all samehost scram-sha-256
 // may sign in.
 func harden(t *testing.T, srv *targettest.Cluster) {
 	t.Helper()
+	makeRoles(t, srv)
+	srv.Write(t, "pg_hba.conf", soundHBA)
+	reload(t, srv)
+}
+
+func makeRoles(t *testing.T, srv *targettest.Cluster) {
+	t.Helper()
 	for _, g := range postgres.Grants(keeper, "postgres", target.Version(srv.Major*10000), postgres.GrantOptions{Heartbeat: true, Settings: map[string]string{
 		"max_slot_wal_keep_size": "1024", "wal_keep_size": "16", "summarize_wal": "on", "wal_level": "replica", "max_wal_senders": "10", "max_replication_slots": "10",
 	}}) {
@@ -54,8 +61,6 @@ func harden(t *testing.T, srv *targettest.Cluster) {
 		GRANT EXECUTE ON FUNCTION pg_hba_file_rules(), pg_show_all_file_settings() TO keeper;
 		CREATE ROLE app LOGIN PASSWORD '`+password+`'; CREATE ROLE receiver LOGIN REPLICATION PASSWORD '`+password+`';
 		ALTER ROLE keeper PASSWORD '`+password+`'; ALTER ROLE postgres PASSWORD '`+password+`'`)
-	srv.Write(t, "pg_hba.conf", soundHBA)
-	reload(t, srv)
 }
 
 // reload takes changed settings over, and waits until a new connection has them.
@@ -101,7 +106,7 @@ func lookAt(t *testing.T, srv *targettest.Cluster, dsn string) audit.Facts {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, tail(srv.Log(t)))
 	}
-	f := audit.Facts{Target: "shop", At: time.Now(), Server: target.Seen(s)}
+	f := factsOf(s, time.Now())
 	h := audit.Host{DataDirectory: srv.Dir, DataDevice: device(t, srv.Dir), Devices: map[string]uint64{}}
 	for _, dir := range audit.ArchiveDirectories(s) {
 		if filepath.IsAbs(dir) {
@@ -112,13 +117,17 @@ func lookAt(t *testing.T, srv *targettest.Cluster, dsn string) audit.Facts {
 	return f
 }
 
+func factsOf(s target.ServerFacts, at time.Time) audit.Facts {
+	return audit.Facts{Target: "shop", At: at, Server: target.Seen(s)}
+}
+
 func device(t *testing.T, path string) uint64 {
 	t.Helper()
 	info, err := os.Stat(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return uint64(info.Sys().(*syscall.Stat_t).Dev)
+	return info.Sys().(*syscall.Stat_t).Dev
 }
 
 func tail(s string) string { return s[max(0, len(s)-3000):] }
