@@ -370,11 +370,22 @@ func (h *logHandler) Write(lsn target.LSN, data []byte, serverEnd target.LSN, se
 		r.mu.Unlock()
 	}
 	r.heard(serverEnd, serverTime)
-	if r.o.Synchronous && r.cur != nil && lsn >= serverEnd {
+	switch {
+	case !r.o.Synchronous || r.cur == nil || r.unfinished():
+		signal(r.syncWake)
+	case lsn >= serverEnd:
 		return r.syncNow() // commits wait: no detour through the syncer
 	}
-	signal(r.syncWake)
+	// Otherwise the rest of what the server has flushed is on its way, and one
+	// sync does for all of it.
 	return nil
+}
+
+// unfinished says whether whole segments are still to be synced.
+func (r *Receiver) unfinished() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.pending) > 0
 }
 
 // file returns the spool file for the byte at lsn.

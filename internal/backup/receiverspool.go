@@ -251,12 +251,8 @@ func (r *Receiver) syncOnce(timed bool) error {
 // syncNow syncs the segment being written from the goroutine that writes it.
 func (r *Receiver) syncNow() error {
 	r.mu.Lock()
-	cur, have, behind := r.cur, r.have, len(r.pending) > 0
+	cur, have := r.cur, r.have
 	r.mu.Unlock()
-	if behind {
-		signal(r.syncWake) // the segment before comes first
-		return nil
-	}
 	if err := cur.sync(); err != nil {
 		return fmt.Errorf("%w: %w", errSpool, r.distrust(cur, err))
 	}

@@ -147,10 +147,32 @@ func (s *spool) create(seg target.Segment) (*spoolFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make spool file: %w", err)
 	}
-	if err := syncDir(s.dir); err != nil {
+	if s.pad {
+		err = pad(f, seg.Size)
+	}
+	if err = errors.Join(err, syncDir(s.dir)); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return &spoolFile{seg: seg, file: f}, nil
+}
+
+// pad fills a file with zeros up to a length, durably, unless it has it: a
+// sync of a file that grows waits for its length too.
+func pad(f *os.File, size int64) error {
+	info, err := f.Stat()
+	if err != nil || info.Size() >= size {
+		return err
+	}
+	zeros := make([]byte, 1<<20)
+	for at := info.Size(); at < size && err == nil; {
+		n := min(int64(len(zeros)), size-at)
+		_, err = f.WriteAt(zeros[:n], at)
+		at += n
+	}
+	if err = errors.Join(err, f.Sync()); err != nil {
+		return fmt.Errorf("prepare spool file: %w", err)
+	}
+	return nil
 }
 
 func (s *spool) aheadPath() string { return filepath.Join(s.dir, "ahead") }
@@ -166,11 +188,7 @@ func (s *spool) ahead(size int64) error {
 	if err != nil {
 		return fmt.Errorf("prepare spool file: %w", err)
 	}
-	zeros := make([]byte, 1<<20)
-	for done := int64(0); done < size && err == nil; done += int64(len(zeros)) {
-		_, err = f.Write(zeros)
-	}
-	err = errors.Join(err, f.Sync(), f.Close())
+	err = errors.Join(pad(f, size), f.Close())
 	if err == nil {
 		err = os.Rename(tmp, s.aheadPath())
 	}

@@ -3,6 +3,7 @@ package backup
 import (
 	"bytes"
 	"errors"
+	"os"
 	"testing"
 	"time"
 
@@ -129,5 +130,37 @@ func TestJudgeSlot(t *testing.T) {
 	}
 	if judgeSlot(target.Slot{Retained: 1 << 40}, 1, true, 0) != slotFine {
 		t.Error("a slot that is not there")
+	}
+}
+
+// TestPaddedSpoolKeepsWhatIsThere: a segment begun while commits did not wait
+// is filled with zeros when they do, so that no sync waits for its length.
+func TestPaddedSpoolKeepsWhatIsThere(t *testing.T) {
+	dir := t.TempDir()
+	seg := target.SegmentAt(target.Position{Timeline: 1, LSN: 1 << 24}, 1<<20)
+	begun := bytes.Repeat([]byte("log "), 3000)
+	for _, padded := range []bool{false, true} {
+		s, err := openSpool(dir, padded)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := s.create(seg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !padded {
+			err = f.write(0, begun)
+		}
+		if err = errors.Join(err, f.sync(), f.close()); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(s.path(seg, false))
+		want := len(begun)
+		if padded {
+			want = int(seg.Size)
+		}
+		if err != nil || len(got) != want || !bytes.Equal(got[:len(begun)], begun) || len(bytes.Trim(got[len(begun):], "\x00")) > 0 {
+			t.Fatalf("padded %v: %d bytes, %v", padded, len(got), err)
+		}
 	}
 }
