@@ -50,6 +50,11 @@ func fullRows(ctx context.Context, c *cluster, p *peers, r *results) error {
 		return err
 	}
 	for _, read := range []string{"protocol", "files"} {
+		// Into an empty repository in every round: chunks that are there already
+		// would not be stored again.
+		if err := p.emptyRefloat(ctx, c, read); err != nil {
+			return err
+		}
 		s, err := c.stored(ctx, c.dir+"/repository-"+read, p.refloat, "--config", p.configs[read], "backup", "bench", "--full")
 		if err != nil {
 			return err

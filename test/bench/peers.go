@@ -81,7 +81,17 @@ targets:
 		return err
 	}
 	p.configs[read] = path
-	return c.run(ctx, p.refloat, "--config", path, "repo", "init")
+	return p.emptyRefloat(ctx, c, read)
+}
+
+// emptyRefloat makes our repository anew.
+func (p *peers) emptyRefloat(ctx context.Context, c *cluster, read string) error {
+	for _, dir := range []string{"repository-", "state-"} {
+		if err := os.RemoveAll(filepath.Join(c.dir, dir+read)); err != nil {
+			return err
+		}
+	}
+	return c.run(ctx, p.refloat, "--config", p.configs[read], "repo", "init")
 }
 
 func (p *peers) configurePgBackRest(ctx context.Context, c *cluster, kind string) error {
