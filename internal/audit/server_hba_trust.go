@@ -22,14 +22,19 @@ func serverHBATrust() Rule {
 			return part(f, "pg_hba.conf", hbaOf, func(_ target.ServerFacts, rules []target.HBARule) Result {
 				var out []Finding
 				for _, r := range rules {
-					severity, how := hbaRisk(r)
-					if severity == 0 {
+					x, risky := hbaRisk(r)
+					if !risky {
 						continue
 					}
-					out = append(out, Finding{
-						Object: fmt.Sprintf("pg_hba.conf:%d", r.Line), Severity: severity, File: r.File, Line: r.Line,
-						Evidence: fmt.Sprintf("line %d (%s): %s", r.Line, hbaText(r), how),
-					})
+					x.File, x.Line = r.File, r.Line
+					line := fmt.Sprintf("line %d (%s)", r.Line, hbaText(r))
+					// Lines that let the same people in are one finding.
+					if i := slices.IndexFunc(out, func(y Finding) bool { return y.Object == x.Object }); i >= 0 {
+						out[i].Evidence += ", " + line
+						continue
+					}
+					x.Evidence += ": " + line
+					out = append(out, x)
 				}
 				return found(out...)
 			})
@@ -39,23 +44,24 @@ func serverHBATrust() Rule {
 
 func hbaOf(s target.ServerFacts) target.Known[[]target.HBARule] { return s.HBA }
 
-func hbaRisk(r target.HBARule) (Severity, string) {
+// hbaRisk says who gets in by a line who should not.
+func hbaRisk(r target.HBARule) (Finding, bool) {
 	whole := slices.Contains(r.Databases, "replication")
 	switch {
 	case r.Error != "":
-		return 0, ""
+		return Finding{}, false
 	case r.Method == "trust" && hbaLocal(r) && whole:
-		return Medium, "everybody on the host can copy the whole cluster"
+		return Finding{Object: "replication trust on the host", Severity: Medium, Evidence: "everybody on the host can copy the whole cluster"}, true
 	case r.Method == "trust" && hbaLocal(r):
-		return Medium, "everybody on the host gets in without a password"
+		return Finding{Object: "trust on the host", Severity: Medium, Evidence: "everybody on the host gets in without a password"}, true
 	case r.Method == "trust" && whole:
-		return Critical, "everybody on the network can copy the whole cluster"
+		return Finding{Object: "replication trust for " + r.Address, Severity: Critical, Evidence: "everybody at " + r.Address + " can copy the whole cluster"}, true
 	case r.Method == "trust":
-		return Critical, "everybody on the network gets in without a password"
+		return Finding{Object: "trust for " + r.Address, Severity: Critical, Evidence: "everybody at " + r.Address + " gets in without a password"}, true
 	case r.Method == "password" && !hbaLocal(r) && r.Type != "hostssl" && r.Type != "hostgssenc":
-		return Medium, "the password goes over the network as it is"
+		return Finding{Object: "password for " + r.Address, Severity: Medium, Evidence: "the password goes over the network as it is"}, true
 	}
-	return 0, ""
+	return Finding{}, false
 }
 
 // hbaLocal reports whether a line holds for connections from the host only.

@@ -37,7 +37,7 @@ func serverLongTransactions() Rule {
 					}
 					out = append(out, y)
 				}
-				return found(out...)
+				return found(firstOfEach(out)...)
 			})
 		},
 	}

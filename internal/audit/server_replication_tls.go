@@ -20,8 +20,12 @@ func serverReplicationTLS() Rule {
 				var out []Finding
 				var unseen []string
 				if r := s.Replication; r.Seen && !r.Value.Local && !r.Value.TLS {
+					severity := High
+					if f.Care == nil { // nothing is sent over it, but it could be
+						severity = Low
+					}
 					out = append(out, Finding{
-						Object: "our own connection", Evidence: "our replication connection to " + r.Value.Address + " has no TLS",
+						Severity: severity, Object: "our own connection", Evidence: "our replication connection to " + r.Value.Address + " has no TLS",
 						Fix: "take sslmode=disable out of the target's DSN; on the server ssl = on and a hostssl line for replication",
 					})
 				} else if !r.Seen {
@@ -35,7 +39,7 @@ func serverReplicationTLS() Rule {
 				if !s.Senders.Seen {
 					unseen = append(unseen, unseenPart("replication connections of others", s.Senders.Why))
 				}
-				return foundBut(strings.Join(unseen, "; "), out...)
+				return foundBut(strings.Join(unseen, "; "), firstOfEach(out)...)
 			})
 		},
 	}

@@ -42,7 +42,7 @@ func serverStandbyLag() Rule {
 							Evidence: fmt.Sprintf("%s (%s, role %s) is %s of log and %s behind", w.Application, addressText(w), w.Role, bytesText(w.Behind), spanText(w.ReplayLag)),
 						})
 					}
-					return found(out...)
+					return found(firstOfEach(out)...)
 				})
 			})
 		},

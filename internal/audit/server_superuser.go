@@ -22,7 +22,11 @@ func serverSuperuser() Rule {
 				}
 				var out []Finding
 				if r := s.Server.Role; r.Superuser {
-					out = append(out, Finding{Object: "role " + r.Name, Evidence: "we sign in as " + r.Name + ", a superuser", Fix: "refloat init --grants prints what a lesser role needs; then name it in the target's DSN"})
+					severity := Medium
+					if f.Care == nil { // whoever looks once may be the administrator
+						severity = Info
+					}
+					out = append(out, Finding{Severity: severity, Object: "role " + r.Name, Evidence: "we sign in as " + r.Name + ", a superuser", Fix: "refloat init --grants prints what a lesser role needs; then name it in the target's DSN"})
 				}
 				if !s.Roles.Seen || !s.Senders.Seen {
 					why := unseenPart("roles", s.Roles.Why)

@@ -22,9 +22,13 @@ func serverTablesWithoutKey() Rule {
 						logical[slot.Database] = slot.Name
 					}
 				}
-				return insideDatabases(f, func(s target.ServerFacts, d target.DatabaseFacts) []Finding {
+				res := insideDatabases(f, func(s target.ServerFacts, d target.DatabaseFacts) []Finding {
 					return keyless(d.Name, d.Inside.Value, logical[d.Name], value(s, "wal_level") == "logical")
 				})
+				if !s.Slots.Seen && res.Outcome == Passed {
+					return unknown(unseenPart("slots", s.Slots.Why))
+				}
+				return res
 			})
 		},
 	}

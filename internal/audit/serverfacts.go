@@ -139,5 +139,17 @@ func examplesText(e target.Examples) string {
 	return out
 }
 
+// firstOfEach keeps the first finding about each object.
+func firstOfEach(all []Finding) (out []Finding) {
+	seen := map[string]bool{}
+	for _, f := range all {
+		if !seen[f.Object] {
+			seen[f.Object] = true
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
 // quoteID quotes a name for SQL.
 func quoteID(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

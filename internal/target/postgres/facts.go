@@ -66,7 +66,7 @@ func (c *Cluster) Facts(ctx context.Context) (target.ServerFacts, error) {
 		return f, replicaErr
 	}
 	f.Server = replica
-	if conn.IsClosed() {
+	if conn.IsClosed() && ctx.Err() == nil { // else what was seen in time is kept
 		return f, errors.New("look at the server: it ended the connection")
 	}
 	return f, nil

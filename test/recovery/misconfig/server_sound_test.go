@@ -342,7 +342,7 @@ func accessCases() []serverCase {
 	return []serverCase{
 		{name: "replication from everywhere", rule: "server-hba-trust", severity: audit.Critical, evidence: "copy the whole cluster", build: hba("host replication all 0.0.0.0/0 trust"), heal: soundAgain},
 		{name: "replication from the host", rule: "server-hba-trust", severity: audit.Medium, evidence: "copy the whole cluster", build: hba("host replication all 127.0.0.1/32 trust"), heal: soundAgain},
-		{name: "all from a network", rule: "server-hba-trust", severity: audit.Critical, evidence: "pg_hba.conf:4", build: hba("host all all 192.0.2.0/24 trust"), heal: soundAgain},
+		{name: "all from a network", rule: "server-hba-trust", severity: audit.Critical, evidence: "everybody at 192.0.2.0", build: hba("host all all 192.0.2.0/24 trust"), heal: soundAgain},
 		{name: "hostssl without TLS", rule: "server-hba-errors", severity: audit.Low, evidence: "line 4", build: hba("hostssl all all 192.0.2.0/24 scram-sha-256"), heal: soundAgain},
 		{name: "local", rule: "server-hba-trust", severity: audit.Medium, evidence: "everybody on the host", build: hba("local all all trust"), heal: soundAgain},
 		{name: "password in the clear", rule: "server-hba-trust", severity: audit.Medium, evidence: "goes over the network", build: hba("host all all 192.0.2.0/24 password"), heal: soundAgain},
