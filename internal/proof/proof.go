@@ -3,6 +3,10 @@
 package proof
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/refloat-db/refloat/internal/target"
@@ -60,6 +64,7 @@ type Proof struct {
 	Format        int             `json:"format"`
 	ID            string          `json:"id"` // TARGET-20261123T114300Z style
 	Target        target.ID       `json:"target"`
+	Source        string          `json:"source,omitempty"`   // another tool's backup that was drilled, as TOOL:PLACE; none for ours
 	Sequence      int64           `json:"sequence"`           // 1, 2, 3 … for the target
 	Previous      string          `json:"previous,omitempty"` // SHA-256 of the signed bytes of the proof before, hexadecimal
 	Verdict       Verdict         `json:"verdict"`
@@ -92,6 +97,26 @@ type Proof struct {
 	Checks        []Check         `json:"checks"`
 	Accepted      []string        `json:"accepted,omitempty"` // risks that the configuration accepts, such as unlogged tables
 }
+
+// Subject names the chain that a proof belongs to: the target's own, or that of
+// another tool's backups of it, which say nothing of ours.
+func (p Proof) Subject() target.ID { return Subject(p.Target, p.Source) }
+
+// Subject is the chain of a target's proofs by their source, "" for ours. No
+// target's name has a dot.
+func Subject(id target.ID, source string) target.ID {
+	if source == "" {
+		return id
+	}
+	plain := notPlain.ReplaceAllString(strings.ToLower(source), "-")
+	if plain != source {
+		sum := sha256.Sum256([]byte(source))
+		plain = strings.Trim(plain[:min(len(plain), 40)], "-.") + "-" + hex.EncodeToString(sum[:4])
+	}
+	return id + "." + target.ID(plain)
+}
+
+var notPlain = regexp.MustCompile(`[^a-z0-9]+`)
 
 // Judge derives the verdict from the checks alone: any failed check fails,
 // else any that could not run makes it inconclusive, and no checks at all

@@ -56,7 +56,7 @@ func (s Stored) Hash() string {
 
 // Append numbers, chains, signs and keeps a proof, and returns it as kept.
 func (s Store) Append(ctx context.Context, signer *Signer, p Proof) (Stored, error) {
-	before, err := s.Latest(ctx, p.Target)
+	before, err := s.Latest(ctx, p.Subject())
 	switch {
 	case errors.Is(err, ErrNoProof):
 		p.Sequence, p.Previous = 1, ""
@@ -67,7 +67,7 @@ func (s Store) Append(ctx context.Context, signer *Signer, p Proof) (Stored, err
 	}
 	p.Format = Format
 	// Names sort in the order of the chain, whatever clocks say.
-	p.ID = fmt.Sprintf("%s-%08d-%s", p.Target, p.Sequence, p.StartedAt.UTC().Format("20060102T150405Z"))
+	p.ID = fmt.Sprintf("%s-%08d-%s", p.Subject(), p.Sequence, p.StartedAt.UTC().Format("20060102T150405Z"))
 	signed, err := Encode(p)
 	if err != nil {
 		return Stored{}, err
@@ -81,10 +81,10 @@ func (s Store) Append(ctx context.Context, signer *Signer, p Proof) (Stored, err
 		return Stored{}, fmt.Errorf("keep the public key: %w", err)
 	}
 	// The signature first: a proof is there once it can be checked.
-	if err := s.Records.Put(ctx, prefixOf(p.Target)+p.ID+sigSuffix, signature); err != nil {
+	if err := s.Records.Put(ctx, prefixOf(p.Subject())+p.ID+sigSuffix, signature); err != nil {
 		return Stored{}, fmt.Errorf("keep the signature of proof %s: %w", p.ID, err)
 	}
-	if err := s.Records.Put(ctx, prefixOf(p.Target)+p.ID+jsonSuffix, signed); err != nil {
+	if err := s.Records.Put(ctx, prefixOf(p.Subject())+p.ID+jsonSuffix, signed); err != nil {
 		return Stored{}, fmt.Errorf("keep proof %s: %w", p.ID, err)
 	}
 	return Stored{Proof: p, Signed: signed, Signature: signature}, nil
@@ -102,6 +102,21 @@ func (s Store) IDs(ctx context.Context, id target.ID) ([]string, error) {
 		}
 	}
 	slices.Sort(out)
+	return out, nil
+}
+
+// Sources lists the chains of a target's drills of other tools' backups.
+func (s Store) Sources(ctx context.Context, id target.ID) ([]target.ID, error) {
+	var out []target.ID
+	for name, err := range s.Records.Names(ctx, "proofs/"+string(id)+".") {
+		if err != nil {
+			return nil, fmt.Errorf("list the proofs of %s: %w", id, err)
+		}
+		subject, _, _ := strings.Cut(strings.TrimPrefix(name, "proofs/"), "/")
+		if n := len(out); n == 0 || out[n-1] != target.ID(subject) {
+			out = append(out, target.ID(subject))
+		}
+	}
 	return out, nil
 }
 
@@ -125,8 +140,8 @@ func (s Store) Get(ctx context.Context, id target.ID, proofID string) (Stored, e
 	if out.Proof, err = Decode(signed); err != nil {
 		return Stored{}, err
 	}
-	if out.Proof.ID != proofID || out.Proof.Target != id {
-		return Stored{}, fmt.Errorf("proof %s of %s is kept under the name of %s of %s", out.Proof.ID, out.Proof.Target, proofID, id)
+	if out.Proof.ID != proofID || out.Proof.Subject() != id {
+		return Stored{}, fmt.Errorf("proof %s of %s is kept under the name of %s of %s", out.Proof.ID, out.Proof.Subject(), proofID, id)
 	}
 	return out, nil
 }
