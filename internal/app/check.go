@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -54,8 +56,13 @@ const (
 	checkProgram = "refloat check"
 )
 
-// CheckServer audits a server that is named by its address alone.
-func CheckServer(ctx context.Context, r InitRequest, env func(string) (string, bool)) (AuditReport, error) {
+// CheckServer audits a server that is named by its address alone. Places of
+// other tools' backups are looked at beside those that are found.
+func CheckServer(ctx context.Context, r InitRequest, env func(string) (string, bool), foreign ...string) (AuditReport, error) {
+	places, err := Places(foreign)
+	if err != nil {
+		return AuditReport{}, err
+	}
 	password, err := r.password(env)
 	if err != nil {
 		return AuditReport{}, err
@@ -68,11 +75,15 @@ func CheckServer(ctx context.Context, r InitRequest, env func(string) (string, b
 	defer cancel()
 	f := audit.Facts{Target: address(r.DSN), At: time.Now().UTC(), Server: serverFacts(ctx, c)}
 	f.Host = hostFacts(f.Server)
+	f.Foreign = Find(ctx, FindOptions{Named: places, Search: true, Server: f.Server, Environ: os.Environ()})
 	return judge(f), nil
 }
 
 // Check audits one target of the configuration, or all of them.
-func (a *App) Check(ctx context.Context, name string) ([]AuditReport, error) {
+func (a *App) Check(ctx context.Context, name string, foreign ...string) ([]AuditReport, error) {
+	if _, err := Places(foreign); err != nil {
+		return nil, err
+	}
 	names := a.Targets()
 	if name != "" {
 		if _, _, err := a.target(name); err != nil {
@@ -92,7 +103,7 @@ func (a *App) Check(ctx context.Context, name string) ([]AuditReport, error) {
 			defer func() { <-slots }()
 			ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 			defer cancel()
-			out[i] = judge(a.auditFacts(ctx, n, a.cfg.Targets[n]))
+			out[i] = judge(a.auditFacts(ctx, n, a.cfg.Targets[n], foreign...))
 		})
 	}
 	all.Wait()
@@ -108,7 +119,7 @@ func judge(f audit.Facts) AuditReport {
 
 // auditFacts gathers what is to be judged. What cannot be reached is not known,
 // and no reason to look at nothing else.
-func (a *App) auditFacts(ctx context.Context, name string, t config.Target) audit.Facts {
+func (a *App) auditFacts(ctx context.Context, name string, t config.Target, foreign ...string) audit.Facts {
 	f := audit.Facts{Target: name, At: time.Now().UTC()}
 	if c, err := a.cluster(name, checkProgram); err != nil {
 		f.Server = target.Unseen[target.ServerFacts](err.Error())
@@ -116,6 +127,9 @@ func (a *App) auditFacts(ctx context.Context, name string, t config.Target) audi
 		f.Server = serverFacts(ctx, c)
 	}
 	f.Host = hostFacts(f.Server)
+	if places, err := Places(slices.Concat(t.Foreign, foreign)); err == nil { // checked when they were given
+		f.Foreign = Find(ctx, FindOptions{Named: places, Search: true, Server: f.Server, Environ: os.Environ(), Proofs: a.foreignProofs(ctx, target.ID(name))})
+	}
 	f.Care, f.Suppressions = a.careFacts(ctx, name, t, f.At), suppressions(t)
 	return f
 }

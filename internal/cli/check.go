@@ -18,6 +18,7 @@ type checkOptions struct {
 	failOn             string
 	sarif, junit, list bool
 	passed             bool
+	foreign            []string
 	failAt             app.AuditSeverity // 0 for never
 }
 
@@ -58,6 +59,7 @@ Exit codes: 0 when nothing at or over --fail-on was found; 3 when something was;
 	f.BoolVar(&o.sarif, "sarif", false, "print SARIF 2.1.0")
 	f.BoolVar(&o.junit, "junit", false, "print JUnit XML")
 	f.BoolVar(&o.list, "list", false, "list every rule, and look at nothing")
+	f.StringArrayVar(&o.foreign, "foreign", nil, "look at another tool's backups at this `place`, too: pgbackrest:STANZA, barman:SERVER, wal-g, dump:PATH or jobs:PATH; may be repeated")
 	f.BoolVar(&o.passed, "passed", false, "name the rules that passed, too")
 	f.StringVar(&o.server.PasswordFile, "password-file", "", "`file` that holds the role's password, with a DSN")
 	f.StringVar(&o.server.PasswordEnv, "password-env", "", "environment `variable` that holds it, with a DSN")
@@ -88,7 +90,7 @@ func (o *checkOptions) settle(g *globals) error {
 func check(cmd *cobra.Command, g *globals, name string, o checkOptions) ([]app.AuditReport, error) {
 	if strings.Contains(name, "://") || strings.Contains(name, "=") {
 		o.server.DSN = name
-		r, err := app.CheckServer(cmd.Context(), o.server, g.env)
+		r, err := app.CheckServer(cmd.Context(), o.server, g.env, o.foreign...)
 		return []app.AuditReport{r}, err
 	}
 	if o.server.PasswordFile != "" || o.server.PasswordEnv != "" {
@@ -96,7 +98,7 @@ func check(cmd *cobra.Command, g *globals, name string, o checkOptions) ([]app.A
 	}
 	var out []app.AuditReport
 	err := g.with(cmd.Context(), func(a *app.App) (err error) {
-		out, err = a.Check(cmd.Context(), name)
+		out, err = a.Check(cmd.Context(), name, o.foreign...)
 		return err
 	})
 	return out, err

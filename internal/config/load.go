@@ -16,6 +16,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/refloat-db/refloat/internal/audit"
+	"github.com/refloat-db/refloat/internal/foreign"
 	"github.com/refloat-db/refloat/internal/secret"
 	"github.com/refloat-db/refloat/internal/target"
 )
@@ -223,6 +224,11 @@ func (l *loader) target(name string, t *Target) {
 		l.place(f)
 	}
 	l.suppressions(at, t.Suppress)
+	for i, p := range t.Foreign {
+		if _, err := foreign.ParsePlace(p); err != nil {
+			l.fail(fmt.Sprintf("%s.foreign[%d]", at, i), "%v", err)
+		}
+	}
 	t.Password = l.either(at, "password", &t.PasswordFile, t.PasswordEnv)
 	l.limits(at, name, t)
 	for i, a := range t.Drill.Assertions {

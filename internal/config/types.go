@@ -90,6 +90,7 @@ type Target struct {
 	Heartbeat    Heartbeat  `yaml:"heartbeat" jsonschema_description:"The small row written to the target, which a drill looks for."`
 	Drill        Drill      `yaml:"drill" jsonschema_description:"Rehearsed restores."`
 	Retention    Retention  `yaml:"retention" jsonschema_description:"What is kept."`
+	Foreign      []string   `yaml:"foreign" jsonschema_description:"Where another tool keeps backups of this server: pgbackrest:STANZA, barman:SERVER, wal-g, wal-g:PREFIX, dump:/path or jobs:/path. The usual places are found by themselves."`
 	Suppress     []Suppress `yaml:"suppress" jsonschema_description:"Findings of refloat check that somebody accepts, until a day."`
 
 	Password secret.Value `yaml:"-"`

@@ -118,5 +118,5 @@ func Device(path string) (uint64, error) {
 	if !ok {
 		return 0, fmt.Errorf("%s: its device is not known here", path)
 	}
-	return uint64(st.Dev), nil
+	return uint64(st.Dev), nil //nolint:unconvert // it is 32 bits elsewhere
 }

@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"cmd/refloat":                        {"internal/cli"},
 	"internal/app":                       {"*"},
 	"internal/cli":                       {"internal/app", "internal/config"},
-	"internal/config":                    {"internal/audit"}, // the names of rules
+	"internal/config":                    {"internal/audit", "internal/foreign"}, // the names of rules and places
 	"internal/secret":                    {},
 	"internal/target":                    {},
 	"internal/target/postgres":           {},
@@ -34,6 +34,11 @@ var mayImport = map[string][]string{
 	"internal/proof":                     {},
 	"internal/drill":                     {"internal/restore", "internal/scratch", "internal/proof", "internal/backup"},
 	"internal/foreign":                   {},
+	"internal/foreign/pgbackrest":        {"internal/foreign"},
+	"internal/foreign/barman":            {"internal/foreign"},
+	"internal/foreign/walg":              {"internal/foreign"},
+	"internal/foreign/dump":              {"internal/foreign"},
+	"internal/foreign/jobs":              {"internal/foreign"},
 	"internal/audit":                     {"internal/foreign"},
 	"internal/journal":                   {},
 	"internal/schedule":                  {},

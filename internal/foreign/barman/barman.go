@@ -87,7 +87,7 @@ func Read(ctx context.Context, o foreign.Options, p foreign.Place) foreign.Facts
 }
 
 // directories are where Barman keeps what it has of a server.
-type directories struct{ home, base, wals string }
+type directories struct{ home, base, wals, incoming, streaming string }
 
 func folders(conf foreign.INI, server string) directories {
 	get := func(key, otherwise string) string {
@@ -97,7 +97,8 @@ func folders(conf foreign.INI, server string) directories {
 		return otherwise
 	}
 	home := get("backup_directory", filepath.Join(get("barman_home", "/var/lib/barman"), server))
-	return directories{home: home, base: get("basebackups_directory", filepath.Join(home, "base")), wals: get("wals_directory", filepath.Join(home, "wals"))}
+	return directories{home: home, base: get("basebackups_directory", filepath.Join(home, "base")), wals: get("wals_directory", filepath.Join(home, "wals")),
+		incoming: get("incoming_wals_directory", filepath.Join(home, "incoming")), streaming: get("streaming_wals_directory", filepath.Join(home, "streaming"))}
 }
 
 func retention(conf foreign.INI, server string) foreign.Retention {
@@ -144,6 +145,13 @@ func catalogue(f *foreign.Facts, o foreign.Options, d directories) {
 		size = foreign.DefaultSegmentSize
 	}
 	names, err := segments(d.wals)
+	// What arrived and is not filed yet is given out by barman get-wal too.
+	for _, dir := range []string{d.incoming, d.streaming} {
+		arrived, _ := os.ReadDir(dir)
+		for _, e := range arrived {
+			names = append(names, e.Name())
+		}
+	}
 	if err != nil {
 		f.Archive = foreign.Hidden[foreign.Archive](err.Error())
 		return
