@@ -3,6 +3,7 @@ package audit
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/refloat-db/refloat/internal/foreign"
@@ -17,7 +18,11 @@ func foreignJobSwallows() Rule {
 		Fix:   "begin the script with: set -euo pipefail (in a crontab: SHELL=/bin/bash and bash -o pipefail -c '…'), and leave out || true",
 		Looks: "crontabs, timers and the scripts that they run, read as a shell would",
 		Judge: func(f Facts) Result {
-			return atPlaces(f, jobsOf, func(_ foreign.Facts, all []foreign.Job) []Finding {
+			var unread []string
+			r := atPlaces(f, jobsOf, func(_ foreign.Facts, all []foreign.Job) []Finding {
+				for _, j := range all {
+					unread = append(unread, j.Unread...)
+				}
 				return inJobs(all, func(_ foreign.Job, file string, c shellReading) []Finding {
 					for _, s := range c.Swallowed {
 						if backsUp(s.call) {
@@ -27,6 +32,11 @@ func foreignJobSwallows() Rule {
 					return nil
 				})
 			})
+			if len(unread) == 0 {
+				return r
+			}
+			slices.Sort(unread)
+			return foundBut(strings.Join(slices.Compact(unread), "; "), r.Findings...)
 		},
 	}
 }

@@ -208,7 +208,7 @@ func segments(dir string) ([]string, error) {
 
 // health asks Barman's own check, which needs no change of anything.
 func health(ctx context.Context, o foreign.Options, config, server string) *target.Known[foreign.Health] {
-	out, errs, code, err := o.Run(ctx, nil, "barman", "-q", "-c", config, "-f", "json", "check", server)
+	out, errs, code, err := o.Run(ctx, nil, "barman", "-c", config, "-f", "json", "check", server)
 	if err != nil {
 		return foreign.Hidden[foreign.Health](err.Error())
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -37,7 +38,7 @@ func Read(o foreign.Options, p foreign.Place) foreign.Facts {
 		return f
 	} else if !i.IsDir() {
 		r.root = o.Path("/")
-		r.crontab(p.Name, false, "")
+		r.crontab(p.Name, systemWide(p.Name), "")
 	} else {
 		r.all()
 	}
@@ -146,6 +147,22 @@ func (r *reader) text(path string) (string, bool) {
 		return "", false
 	}
 	return string(b), true
+}
+
+// systemWide reports whether the lines of a crontab name a user.
+func systemWide(path string) bool {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return false
+	}
+	for l := range strings.Lines(string(text)) {
+		if m := line.FindStringSubmatch(strings.TrimRight(l, "\n")); m != nil && !strings.HasPrefix(strings.TrimSpace(l), "#") && !setting.MatchString(l) {
+			first, _, _ := strings.Cut(strings.TrimSpace(m[2]), " ")
+			_, err := user.Lookup(first)
+			return err == nil && !makes.MatchString(first)
+		}
+	}
+	return false
 }
 
 var (
