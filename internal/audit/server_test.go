@@ -233,3 +233,18 @@ func TestNeededStandbys(t *testing.T) {
 		}
 	}
 }
+
+func TestSecretsAreNotShown(t *testing.T) {
+	for value, want := range map[string]string{
+		`PGPASSWORD=hunter2 x %p`:                               `PGPASSWORD=*** x %p`,
+		`AWS_SECRET_ACCESS_KEY="hunter2 x" aws s3 cp %p s3://b`: `AWS_SECRET_ACCESS_KEY=*** aws s3 cp %p s3://b`,
+		`age --passphrase hunter2 %p`:                           `age --passphrase *** %p`,
+		`AZURE_STORAGE_KEY='hunter2' az %p`:                     `AZURE_STORAGE_KEY=*** az %p`,
+		`pgbackrest --stanza=main archive-push %p`:              `pgbackrest --stanza=main archive-push %p`,
+		`gpg --passphrase-fd 0 -c %p`:                           `gpg --passphrase-fd *** -c %p`,
+	} {
+		if got := shown(value); got != want {
+			t.Errorf("%s: %s", value, got)
+		}
+	}
+}

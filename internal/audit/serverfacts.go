@@ -3,6 +3,7 @@ package audit
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -102,12 +103,16 @@ func ofSetting(name string, s target.Setting) Finding {
 	return f
 }
 
+// shown is a setting's value for a report, which may go far: what looks like a
+// secret in a command is left out.
 func shown(value string) string {
 	if value == "" {
 		return "''"
 	}
-	return value
+	return secretWord.ReplaceAllString(value, "$1***")
 }
+
+var secretWord = regexp.MustCompile(`(?i)((?:[a-z0-9_-]*(?:password|passwd|passphrase|secret|token)[a-z0-9_-]*|[a-z0-9_]*_key|sas)(?:=| +))("[^"]*"|'[^']*'|\S+)`)
 
 // bytesText is a size for a person.
 func bytesText(n int64) string {

@@ -104,9 +104,9 @@ func TestFactsWithFewerRights(t *testing.T) {
 	apply(t, srv, "keeper", Grants("keeper", "postgres", 150000, GrantOptions{Heartbeat: true}))
 	srv.Exec(t, "CREATE ROLE nobody LOGIN")
 	for role, want := range map[string]map[string]string{
-		"keeper": {"FileErrors": "GRANT SELECT ON pg_file_settings", "HBA": "GRANT SELECT ON pg_hba_file_rules", "Standby": "not a standby", "in closed": `GRANT CONNECT ON DATABASE "closed"`},
+		"keeper": {"Standby": "not a standby", "in closed": `GRANT CONNECT ON DATABASE "closed"`},
 		"nobody": {
-			"FileErrors": "pg_file_settings", "HBA": "pg_hba_file_rules", "Standby": "not a standby", "in closed": "GRANT CONNECT", "Replication": "REPLICATION attribute",
+			"FileErrors": "GRANT SELECT ON pg_file_settings", "HBA": "GRANT SELECT ON pg_hba_file_rules", "Standby": "not a standby", "in closed": "GRANT CONNECT", "Replication": "REPLICATION attribute",
 			"ArchiveQueue": "GRANT pg_monitor TO nobody", "WAL": "GRANT pg_monitor", "Senders": "GRANT pg_monitor", "Transactions": "GRANT pg_monitor",
 		},
 	} {

@@ -46,6 +46,11 @@ func Grants(role, database string, version target.Version, o GrantOptions) []Gra
 		SQL:     fmt.Sprintf("GRANT pg_monitor TO %s;", q),
 		Why:     "reads every setting, sizes and the place of the data directory",
 		Without: "sizes and some settings stay unknown, so estimates and findings are fewer; base backups by reading files do not work",
+	}, {
+		SQL: fmt.Sprintf("GRANT SELECT ON pg_catalog.pg_hba_file_rules, pg_catalog.pg_file_settings TO %[1]s;\n"+
+			"GRANT EXECUTE ON FUNCTION pg_catalog.pg_hba_file_rules(), pg_catalog.pg_show_all_file_settings() TO %[1]s;", q),
+		Why:     "shows who may sign in, and errors in the configuration files",
+		Without: "the audit cannot look for these",
 	}}
 	if o.Heartbeat {
 		out = append(out, Grant{

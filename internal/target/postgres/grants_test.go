@@ -58,7 +58,7 @@ func TestGrantsAreEnough(t *testing.T) {
 			take(t, c, target.BaseBackupRequest{}, newDirSink(t))
 			take(t, c, target.BaseBackupRequest{ReadFiles: true}, newDirSink(t))
 			again := Grants(role, "postgres", s.Version, GrantOptions{Settings: s.Settings})
-			if len(again) != 4 {
+			if len(again) != 5 {
 				t.Errorf("settings that the server has are recommended: %+v", again)
 			}
 		})

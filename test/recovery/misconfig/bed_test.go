@@ -29,8 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// keeper is the role that looks: it holds the documented grants, and those for
-// pg_hba.conf and the configuration files.
+// keeper is the role that looks: it holds the documented grants.
 const keeper = "keeper"
 
 // soundHBA lets nobody in without a password.
@@ -57,9 +56,7 @@ func makeRoles(t *testing.T, srv *targettest.Cluster) {
 			srv.Exec(t, g.SQL)
 		}
 	}
-	srv.Exec(t, `GRANT SELECT ON pg_hba_file_rules, pg_file_settings TO keeper;
-		GRANT EXECUTE ON FUNCTION pg_hba_file_rules(), pg_show_all_file_settings() TO keeper;
-		CREATE ROLE app LOGIN PASSWORD '`+password+`'; CREATE ROLE receiver LOGIN REPLICATION PASSWORD '`+password+`';
+	srv.Exec(t, `CREATE ROLE app LOGIN PASSWORD '`+password+`'; CREATE ROLE receiver LOGIN REPLICATION PASSWORD '`+password+`';
 		ALTER ROLE keeper PASSWORD '`+password+`'; ALTER ROLE postgres PASSWORD '`+password+`'`)
 }
 

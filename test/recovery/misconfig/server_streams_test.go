@@ -268,11 +268,11 @@ func TestBareServer(t *testing.T) {
 	}
 }
 
-// TestDocumentedGrants: with them alone, only what the documents name as not
-// part of them cannot be looked at.
-func TestDocumentedGrants(t *testing.T) {
+// TestMissingGrants: what a role may not see names the right.
+func TestMissingGrants(t *testing.T) {
 	t.Parallel()
 	b := newServerBed(t)
+	mustBeFine(t, look(t, b.srv, keeper))
 	b.srv.Exec(t, `REVOKE ALL ON pg_hba_file_rules, pg_file_settings FROM keeper; REVOKE ALL ON FUNCTION pg_hba_file_rules(), pg_show_all_file_settings() FROM keeper`)
 	r := audit.Judge(audit.Rules(), look(t, b.srv, keeper))
 	if bad := above(r); len(bad) > 0 {
