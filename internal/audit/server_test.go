@@ -87,7 +87,7 @@ func inside(change func(*target.DatabaseInside)) func(*target.ServerFacts) {
 	return database(func(d *target.DatabaseFacts) { change(&d.Inside.Value) })
 }
 
-func both(a, b func(*target.ServerFacts)) func(*target.ServerFacts) {
+func breakBoth(a, b func(*target.ServerFacts)) func(*target.ServerFacts) {
 	return func(s *target.ServerFacts) { a(s); b(s) }
 }
 
@@ -104,10 +104,10 @@ func serverRuleCases() []serverRuleCase {
 		{rule: "server-checksum-failures", severity: Critical, evidence: "3 pages", broken: database(func(d *target.DatabaseFacts) { d.ChecksumFailures = 3 })},
 		{rule: "server-senders", severity: High, evidence: "10 in use", broken: func(s *target.ServerFacts) { s.Connections.Value.Senders = 10 }},
 		{rule: "server-senders", severity: Low, broken: set("max_wal_senders", "2")},
-		{rule: "server-archiving-missing", severity: High, broken: both(set("archive_mode", "off"), alone)},
+		{rule: "server-archiving-missing", severity: High, broken: breakBoth(set("archive_mode", "off"), alone)},
 		{rule: "server-archive-discards", severity: Critical, broken: set("archive_command", "/bin/true")},
-		{rule: "server-archive-discards", severity: Info, evidence: "/bin/true", broken: both(set("archive_command", "/bin/true"), kept)},
-		{rule: "server-archive-swallows", severity: Medium, broken: both(set("archive_command", "cp -n %p /other/%f || true"), kept)},
+		{rule: "server-archive-discards", severity: Info, evidence: "/bin/true", broken: breakBoth(set("archive_command", "/bin/true"), kept)},
+		{rule: "server-archive-swallows", severity: Medium, broken: breakBoth(set("archive_command", "cp -n %p /other/%f || true"), kept)},
 		{rule: "server-archive-data-disk", severity: High, evidence: "same device", broken: set("archive_command", "cp -n %p /same/%f")},
 		{rule: "server-archive-timeout", severity: Medium, broken: set("archive_timeout", "7200")},
 		{rule: "server-archiver-failing", severity: High, evidence: "nothing was archived", broken: func(s *target.ServerFacts) { s.Archiver.Value = target.Archiver{FailedAt: auditDay, Failed: 1} }},
@@ -122,11 +122,11 @@ func serverRuleCases() []serverRuleCase {
 		{rule: "server-standby-lag", severity: Medium, evidence: "7m", broken: sender(func(w *target.Sender) { w.ReplayLag = 7 * time.Minute })},
 		{rule: "server-standby-lag", severity: Medium, broken: standby(target.StandbyFacts{Receiving: true, Unreplayed: 1, LastReplayed: auditDay.Add(-time.Hour)})},
 		{rule: "server-standby-disconnected", severity: High, evidence: "neither", broken: standby(target.StandbyFacts{})},
-		{rule: "server-synchronous-standby", severity: Medium, evidence: "synchronous_commit = local", broken: both(set("synchronous_standby_names", "FIRST 2 (a, b)"), set("synchronous_commit", "local"))},
-		{rule: "server-tables-without-key", severity: Medium, evidence: "slot cdc", broken: both(inside(func(d *target.DatabaseInside) { d.WithoutKey = one }), func(s *target.ServerFacts) {
+		{rule: "server-synchronous-standby", severity: Medium, evidence: "synchronous_commit = local", broken: breakBoth(set("synchronous_standby_names", "FIRST 2 (a, b)"), set("synchronous_commit", "local"))},
+		{rule: "server-tables-without-key", severity: Medium, evidence: "slot cdc", broken: breakBoth(inside(func(d *target.DatabaseInside) { d.WithoutKey = one }), func(s *target.ServerFacts) {
 			s.Slots.Value = append(s.Slots.Value, target.SlotFacts{Name: "cdc", Logical: true, Database: "shop", Active: true})
 		})},
-		{rule: "server-tables-without-key", severity: Info, evidence: "wal_level is logical", broken: both(set("wal_level", "logical"), inside(func(d *target.DatabaseInside) { d.WithoutKey = one }))},
+		{rule: "server-tables-without-key", severity: Info, evidence: "wal_level is logical", broken: breakBoth(set("wal_level", "logical"), inside(func(d *target.DatabaseInside) { d.WithoutKey = one }))},
 		{rule: "server-large-objects", severity: Info, evidence: "more than 10000", broken: inside(func(d *target.DatabaseInside) { d.LargeObjects = 10001 })},
 		{rule: "server-extensions", severity: Info, evidence: "pg_stat_statements", broken: set("shared_preload_libraries", "pg_stat_statements")},
 		{rule: "server-invalid-indexes", severity: Low, evidence: "public.t and 6 more", broken: inside(func(d *target.DatabaseInside) { d.InvalidIndexes = one })},
@@ -208,12 +208,12 @@ func TestServerRulesLeaveAlone(t *testing.T) {
 		"a slot away for a minute":      slot(func(x *target.SlotFacts) { x.Active, x.InactiveSince = false, auditDay.Add(-time.Minute) }),
 		"a transaction prepared now":    func(s *target.ServerFacts) { s.Prepared.Value = []target.Prepared{{GID: "x", At: auditDay}} },
 		"a failure, then a success":     func(s *target.ServerFacts) { s.Archiver.Value.FailedAt = auditDay.Add(-time.Hour) },
-		"Refloat instead of an archive": both(set("archive_mode", "off"), slot(func(x *target.SlotFacts) { x.Name = "refloat_shop" })),
-		"no timeout beside a receiver":  both(set("archive_timeout", "0"), sender(func(w *target.Sender) { w.Application = "barman_receive_wal" })),
+		"Refloat instead of an archive": breakBoth(set("archive_mode", "off"), slot(func(x *target.SlotFacts) { x.Name = "refloat_shop" })),
+		"no timeout beside a receiver":  breakBoth(set("archive_timeout", "0"), sender(func(w *target.Sender) { w.Application = "barman_receive_wal" })),
 		"an idle standby": func(s *target.ServerFacts) {
 			s.Server.InRecovery, s.Standby = true, target.Seen(target.StandbyFacts{Receiving: true, LastReplayed: auditDay.Add(-48 * time.Hour)})
 		},
-		"a standby that is there":    both(set("synchronous_standby_names", "ANY 1 (berlin, paris)"), sender(func(w *target.Sender) { w.Sync = "quorum" })),
+		"a standby that is there":    breakBoth(set("synchronous_standby_names", "ANY 1 (berlin, paris)"), sender(func(w *target.Sender) { w.Sync = "quorum" })),
 		"an archive on its own disk": set("archive_command", "test ! -f /other/%f && cp %p /other/%f"),
 		"trust refused by an error":  func(s *target.ServerFacts) { s.HBA.Value[0].Method = "cert" },
 		"a delayed standby": func(s *target.ServerFacts) {
