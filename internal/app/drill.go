@@ -69,7 +69,7 @@ func (a *App) runDrill(ctx context.Context, repo *repository.Repository, name st
 		return Proof{}, err
 	}
 	o := drill.Options{
-		Target: id, Log: &backup.Log{Repo: repo, Target: id}, Slot: t.Log.Slot,
+		Target: id, Log: &backup.Log{Repo: repo, Target: id}, Slot: t.Log.Slot, NoLog: !t.Log.Enabled,
 		Scan: postgres.ScanDir, Blind: blind, RestoreCommand: drillCommand,
 		Copy: func(dsn string) (drill.Copy, error) {
 			return postgres.New(postgres.Options{DSN: dsn, Application: "refloat drill"})

@@ -83,6 +83,12 @@ func (a *App) restoreInputs(ctx context.Context, repo *repository.Repository, id
 	c, l := &backup.Catalogue{Repo: repo}, &backup.Log{Repo: repo, Target: id}
 	var in restore.Inputs
 	var err error
+	// First how far the log was said to reach: what is read after that cannot
+	// hold less, however fast the log grows.
+	in.Position, err = l.Position(ctx)
+	if err != nil && !errors.Is(err, repository.ErrNotFound) {
+		return in, fmt.Errorf("read how far the log of %s reaches: %w", id, err)
+	}
 	if in.Backups, err = c.List(ctx, id); err != nil {
 		return in, fmt.Errorf("list base backups of %s: %w", id, err)
 	}
@@ -91,10 +97,6 @@ func (a *App) restoreInputs(ctx context.Context, repo *repository.Repository, id
 	}
 	if in.Segments, err = l.Segments(ctx); err != nil {
 		return in, fmt.Errorf("list the log of %s: %w", id, err)
-	}
-	in.Position, err = l.Position(ctx)
-	if err != nil && !errors.Is(err, repository.ErrNotFound) {
-		return in, fmt.Errorf("read how far the log of %s reaches: %w", id, err)
 	}
 	proofs, err := a.proofs(ctx, repo, id)
 	if err != nil {

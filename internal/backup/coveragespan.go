@@ -158,8 +158,11 @@ func (m *logMap) findHoles(lines []target.Timeline) {
 
 // known is how far a timeline's log is known to have gone.
 func (m *logMap) known(tl target.Timeline) target.LSN {
-	end := m.promised(tl)
+	end, flight := m.promised(tl), m.inFlight(tl)
 	for n, s := range m.segments[tl] {
+		if n >= flight {
+			continue
+		}
 		if s.Partial {
 			end = max(end, s.End)
 		} else {
@@ -170,6 +173,31 @@ func (m *logMap) known(tl target.Timeline) target.LSN {
 		end = max(end, left)
 	}
 	return end
+}
+
+// inFlight is the number of the first segment of a timeline that may be on its
+// way at this moment: stored and not indexed yet, or indexed since storage was
+// listed. Nothing past its beginning was promised, so that it, and what is past
+// it, is no sign of a hole. A server writes log faster than it can be looked at.
+func (m *logMap) inFlight(tl target.Timeline) uint64 {
+	const none = ^uint64(0)
+	p := m.position.Position
+	if p.Timeline == 0 || tl < p.Timeline {
+		return none
+	}
+	flight := none
+	for n := range m.segments[tl] {
+		if _, usable := m.usable(tl, n); !usable && n < flight && target.LSN(n*uint64(m.size)) >= m.promised(tl) {
+			flight = n
+		}
+	}
+	// One that holds the last promised byte counts only that far.
+	if n := uint64(m.promised(tl)) / uint64(m.size); n < flight && uint64(m.promised(tl))%uint64(m.size) != 0 {
+		if s, ok := m.segments[tl][n]; ok && s.Stored && !s.Partial && !s.Indexed && s.End == m.promised(tl) {
+			flight = n
+		}
+	}
+	return flight
 }
 
 func (m *logMap) hole(tl target.Timeline, from, to target.LSN) {

@@ -84,6 +84,9 @@ func (r *run) recover(ctx context.Context, bins scratch.Binaries, data, socket s
 		return nil, nil, err
 	}
 	guard := newTablespaceGuard(r.plan)
+	if err := guard.lookAtBackup(data); err != nil {
+		return nil, nil, err
+	}
 	logCtx, endLog := context.WithCancel(ctx)
 	served := make(chan error, 1)
 	var fetched atomic.Int64

@@ -64,6 +64,7 @@ type Options struct {
 	Production     Production // nil when there is no way to it
 	ProductionNote string     // why Production is nil
 	Slot           string
+	NoLog          bool // no log is kept of this target, on purpose
 	Copy           func(dsn string) (Copy, error)
 	Scan           func(ctx context.Context, dir string, checksums bool, files []target.RelationFile) (target.ScanReport, error)
 	RestoreCommand func(socket string, until target.LSN) string
@@ -174,6 +175,11 @@ func (r *run) drill(ctx context.Context) {
 		r.done("plan", 0)
 		return
 	}
+	// A busy production writes on while its copy is made. The end is the one that
+	// was planned: following a log that grows, a slow copy might never arrive.
+	if plan.Target.Kind == restore.ToLatest && plan.End != nil && r.pos.Position != (target.Position{}) {
+		plan.Until = plan.End.LSN
+	}
 	r.plan = plan
 	r.describe(plan)
 	r.done("plan", 0)
@@ -206,7 +212,7 @@ func (r *run) drill(ctx context.Context) {
 
 var (
 	errNoSpace           = errors.New("no room for the scratch copy")
-	errForeignTablespace = errors.New("the log makes a tablespace that the backup does not have: replaying it here would write to its original place")
+	errForeignTablespace = errors.New("the log to replay makes a tablespace: replaying it here would write to its original place")
 )
 
 // describe copies what the plan says into the proof.

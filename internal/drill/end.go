@@ -18,13 +18,23 @@ import (
 func (r *run) endOfRecovery(ctx context.Context) proof.Check {
 	c := proof.Check{Name: "end-of-recovery", Title: "Recovery reached what production had"}
 	if r.o.To.Kind != restore.ToLatest {
-		c.Outcome, c.Detail = proof.Passed, fmt.Sprintf("asked for %s, ended at %s; PostgreSQL refuses to end before a target that it does not find", r.o.To, r.p.Reached)
-		return c
+		return r.endOnPurpose(ctx, c)
+	}
+	if other := r.timelines(ctx); other != nil {
+		return *other
 	}
 	claims := r.claims()
-	if r.prod.slotErr != nil && r.o.Acknowledged == nil && r.o.LastBeat == nil {
+	if len(claims) == 1 && !r.o.NoLog {
 		c.Outcome = proof.CouldNotRun
-		c.Detail = "neither production nor a record of our own says how far the log went: " + r.prod.slotErr.Error()
+		c.Detail = "nobody but the repository says how far the log went: "
+		switch {
+		case r.prod.slotErr != nil:
+			c.Detail += "production: " + r.prod.slotErr.Error()
+		case r.prod.serverErr != nil:
+			c.Detail += "production: " + r.prod.serverErr.Error()
+		default:
+			c.Detail += fmt.Sprintf("production has no replication slot %s and had written more than the copy has; `refloat server` keeps the log", r.o.Slot)
+		}
 		return c
 	}
 	for _, claim := range claims {
@@ -42,9 +52,56 @@ func (r *run) endOfRecovery(ctx context.Context) proof.Check {
 		c.Detail = fmt.Sprintf("replay ended at %s, %d bytes before %s, which %s says is kept", r.p.Reached, missing, r.p.Expected, r.p.ExpectedFrom)
 	default:
 		c.Outcome, c.Detail = proof.Passed, fmt.Sprintf("replay ended at %s; %s vouches for %s", r.p.Reached, r.p.ExpectedFrom, r.p.Expected)
+		if r.p.ExpectedFrom == "" {
+			c.Detail = fmt.Sprintf("replay ended at %s; no log is kept of this target, so only the backup itself can be reached", r.p.Reached)
+		}
 	}
 	return c
 }
+
+// endOnPurpose judges an end that was asked for. PostgreSQL refuses to end
+// before a target that it does not find; where the log was cut off at the end
+// instead, the end is known.
+func (r *run) endOnPurpose(ctx context.Context, c proof.Check) proof.Check {
+	c.Outcome, c.Detail = proof.Passed, fmt.Sprintf("asked for %s, ended at %s", r.o.To, r.p.Reached)
+	if want := r.plan.End; r.plan.Until != 0 && want != nil && (r.p.Reached.Timeline < want.Timeline || r.p.Reached.LSN < want.LSN) {
+		r.p.Expected, r.p.ExpectedFrom = *want, "the plan"
+		missing, err := r.missing(ctx)
+		if err != nil {
+			c.Outcome, c.Detail = proof.CouldNotRun, err.Error()
+		} else if missing > 0 {
+			c.Outcome, c.Detail = proof.CheckFailed, fmt.Sprintf("replay ended at %s, %d bytes before %s, which was asked for", r.p.Reached, missing, *want)
+		}
+	}
+	return c
+}
+
+// timelines holds the copy's timeline against production's: a copy of another
+// history than the one that production lives is no copy of it, however far its
+// log goes. nil when they agree, or production could not be asked.
+func (r *run) timelines(ctx context.Context) *proof.Check {
+	if r.prod.serverErr != nil || r.baseOnly() {
+		return nil
+	}
+	here, there := r.p.Reached.Timeline, r.prod.server.Timeline
+	if here > there && r.o.Production != nil { // it may have been promoted meanwhile
+		now, err := r.o.Production.Inspect(ctx)
+		if err != nil {
+			return &proof.Check{Outcome: proof.CouldNotRun, Detail: "production, asked again: " + err.Error()}
+		}
+		there = now.Timeline
+	}
+	switch {
+	case here > there:
+		return &proof.Check{Outcome: proof.CheckFailed, Detail: fmt.Sprintf("replay ended at %s, but production is on timeline %d: the newest log in the repository is of a server that is not production", r.p.Reached, there)}
+	case here < there:
+		return &proof.Check{Outcome: proof.CouldNotRun, Detail: fmt.Sprintf("replay ended at %s, but production is on timeline %d, of which the repository has no log yet: whether the copy is of its history is not known", r.p.Reached, there)}
+	}
+	return nil
+}
+
+// baseOnly: nothing but the base backup can be reached, as configured.
+func (r *run) baseOnly() bool { return r.o.NoLog && r.pos.Position == (target.Position{}) }
 
 type claim struct {
 	who string
@@ -60,7 +117,20 @@ func (r *run) claims() []claim {
 	if r.o.Acknowledged != nil {
 		out = append(out, claim{"our own record of what was acknowledged", *r.o.Acknowledged})
 	}
+	// What production had written need not be in the repository yet; where it
+	// is, production vouches for it.
+	if at := r.written(); at.LSN > 0 && r.p.Reached.Timeline == at.Timeline && r.p.Reached.LSN >= at.LSN {
+		out = append(out, claim{"production itself", at})
+	}
 	return out
+}
+
+// written is how far production's log was when it was asked; zero when unknown.
+func (r *run) written() target.Position {
+	if r.prod.serverErr != nil {
+		return target.Position{}
+	}
+	return target.Position{Timeline: r.prod.server.Timeline, LSN: r.prod.server.Position}
 }
 
 // timelineOf is the timeline on which a slot's position lies: production's,
@@ -78,13 +148,14 @@ func (r *run) timelineOf(lsn target.LSN) target.Timeline {
 // crash recovery would drop it too.
 func (r *run) missing(ctx context.Context) (int64, error) {
 	got, want := r.p.Reached, r.p.Expected
-	if got.Timeline > want.Timeline || got.LSN >= want.LSN {
+	if got.Timeline > want.Timeline || got.Timeline == want.Timeline && got.LSN >= want.LSN {
 		return 0, nil
 	}
-	// Bytes that the repository does not even claim to hold are missing,
-	// whatever they were.
+	// What lies on a timeline that the copy is not on is missing, even when the
+	// copy went further on the one that was left; and bytes that the repository
+	// does not even claim to hold are missing, whatever they were.
 	if got.Timeline < want.Timeline || want.LSN > r.pos.Position.LSN || r.pos.Position.Timeline < want.Timeline {
-		return int64(want.LSN - got.LSN), nil
+		return max(1, int64(want.LSN)-int64(got.LSN)), nil
 	}
 	size := r.plan.Backup.SegmentSize
 	read := func(n uint64) ([]byte, error) {
@@ -120,17 +191,15 @@ func (r *run) missing(ctx context.Context) (int64, error) {
 	if last > got.LSN {
 		return int64(last - got.LSN), nil // whole records that were not replayed
 	}
-	return r.tail(got.LSN, want.LSN), nil
-}
-
-// tail decides about bytes that hold no whole record: a record cut off, which
-// is none of what was promised, or a hole.
-func (r *run) tail(got, want target.LSN) int64 {
-	const longest = 1 << 20 // an incomplete record longer than this is not believed
-	if want-got <= longest {
-		return 0
+	// A record that was cut off is none of what was promised; a hole is.
+	begun, err := target.CutOff(got.LSN, want.LSN, size, cut)
+	if err != nil {
+		return 0, fmt.Errorf("read the log after %s: %w", got, err)
 	}
-	return int64(want - got)
+	if begun {
+		return 0, nil
+	}
+	return int64(want.LSN - got.LSN), nil
 }
 
 // dataLoss measures what production had and the copy lacks, in time: by the
@@ -173,7 +242,7 @@ func (r *run) measureLoss(copied []target.Beat, copiedErr error) (time.Duration,
 		return r.lossWithoutProduction(lastCopied)
 	}
 	at := r.prod.server.Position
-	if r.p.Reached.Timeline >= r.prod.server.Timeline && r.p.Reached.LSN >= at {
+	if r.p.Reached.Timeline == r.prod.server.Timeline && r.p.Reached.LSN >= at {
 		return 0, fmt.Sprintf("by the log: the copy has all up to %s, which production had written when it was asked", at), nil
 	}
 	held, how := time.Time{}, ""
@@ -192,7 +261,17 @@ func (r *run) measureLoss(copied []target.Beat, copiedErr error) (time.Duration,
 	if held.IsZero() {
 		return 0, "", errors.New("data loss cannot be measured: neither the log nor a heartbeat says how new the copy is")
 	}
-	return max(0, r.prod.at.Sub(held)), how + " to when production was asked", nil
+	loss := r.prod.at.Sub(held)
+	// Log that was written after the newest moment that the repository knows of
+	// cannot have been written before it.
+	if loss < 0 && (r.pos.Position.Timeline != r.prod.server.Timeline || r.pos.Position.LSN < at) {
+		return 0, "", fmt.Errorf("data loss cannot be measured: production's clock was %s back behind what it had said before: it was set back", (-loss).Round(time.Millisecond))
+	}
+	// Our own clock has no part in production's being set back.
+	if ours := r.p.StartedAt.Sub(r.pos.WrittenAt); !r.pos.WrittenAt.IsZero() && r.pos.Position.LSN < at && ours > loss {
+		return ours, "by our own clock, since the log's end was last recorded (by production's clock it would be " + loss.Round(time.Millisecond).String() + ")", nil
+	}
+	return max(0, loss), how + " to when production was asked", nil
 }
 
 // lossWithoutProduction measures by our own record of the last heartbeat whose

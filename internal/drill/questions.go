@@ -3,7 +3,6 @@ package drill
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -116,8 +115,7 @@ func endsTheLog(line string) bool {
 }
 
 // schema compares the copy with production. What production changed while the
-// drill ran is no difference: only what differs from production both before
-// and after counts.
+// drill ran is no difference.
 func (r *run) schema(ctx context.Context, c Copy) proof.Check {
 	if r.prod.schemaErr != nil {
 		return proof.Check{Outcome: proof.CouldNotRun, Detail: "production: " + r.prod.schemaErr.Error()}
@@ -129,14 +127,13 @@ func (r *run) schema(ctx context.Context, c Copy) proof.Check {
 	for _, d := range have.Databases {
 		r.p.Relations += len(d.Relations)
 	}
-	diff := target.DiffSchema(r.prod.schema, have)
+	diff := target.DiffSchema(r.prod.schema, have, r.prod.schema)
 	if len(diff) > 0 {
 		now, err := r.o.Production.Schema(ctx)
 		if err != nil {
 			return proof.Check{Outcome: proof.CouldNotRun, Detail: "production, asked again: " + err.Error(), Evidence: diff}
 		}
-		later := target.DiffSchema(now, have)
-		diff = slices.DeleteFunc(diff, func(line string) bool { return !slices.Contains(later, line) })
+		diff = target.DiffSchema(r.prod.schema, have, now)
 	}
 	if len(diff) > 0 && r.o.To.Kind != "latest" {
 		return proof.Check{Outcome: proof.NotAsked, Detail: fmt.Sprintf("the restore was to an earlier point on purpose; %d differences", len(diff)), Evidence: diff}

@@ -52,28 +52,41 @@ func TestVerifyBeats(t *testing.T) {
 func TestDiffSchema(t *testing.T) {
 	schema := func() Schema {
 		return Schema{Roles: []string{"a", "b"}, Databases: []DatabaseSchema{{
-			Name: "shop", Extensions: []string{"plpgsql 1.0"}, Indexes: []string{"i"},
-			Relations: []Relation{{Name: "public.t", Kind: "table", Bytes: 8192, Columns: []string{"n integer"}}},
+			OID: 5, Name: "shop", Extensions: []Object{{10, "plpgsql 1.0"}}, Indexes: []Object{{30, "i"}},
+			Relations: []Relation{{OID: 20, Name: "public.t", Kind: "table", Bytes: 8192, Columns: []string{"n integer"}}},
 		}}}
 	}
+	same := func(*Schema) {}
 	for _, c := range []struct {
-		name   string
-		change func(s *Schema)
-		want   string
+		name        string
+		copy, after func(s *Schema)
+		want        string
 	}{
-		{"same but for size", func(s *Schema) { s.Databases[0].Relations[0].Bytes = 0 }, ""},
-		{"role", func(s *Schema) { s.Roles = s.Roles[:1] }, "role: b is missing in the copy"},
-		{"database", func(s *Schema) { s.Databases = nil }, "database shop is missing in the copy"},
-		{"extra database", func(s *Schema) { s.Databases = append(s.Databases, DatabaseSchema{Name: "x"}) }, "database x is only in the copy"},
-		{"relation", func(s *Schema) { s.Databases[0].Relations = nil }, "table public.t in database shop is missing in the copy"},
-		{"column", func(s *Schema) { s.Databases[0].Relations[0].Columns = nil }, "table public.t in database shop has columns (n integer) in production and () in the copy"},
-		{"unlogged", func(s *Schema) { s.Databases[0].Relations[0].Unlogged = true }, "table public.t in database shop: unlogged is false in production and true in the copy"},
-		{"index", func(s *Schema) { s.Databases[0].Indexes = []string{"i", "j"} }, "index in database shop: j is only in the copy"},
+		{"same but for size", func(s *Schema) { s.Databases[0].Relations[0].Bytes = 0 }, same, ""},
+		{"role", func(s *Schema) { s.Roles = s.Roles[:1] }, same, "role: b is missing in the copy"},
+		{"role dropped meanwhile", func(s *Schema) { s.Roles = s.Roles[:1] }, func(s *Schema) { s.Roles = s.Roles[:1] }, ""},
+		{"extra role", func(s *Schema) { s.Roles = append(s.Roles, "c") }, same, "role: c is only in the copy"},
+		{"database", func(s *Schema) { s.Databases = nil }, same, "database shop is missing in the copy"},
+		{"extra database", func(s *Schema) { s.Databases = append(s.Databases, DatabaseSchema{OID: 4, Name: "x"}) }, same, "database x is only in the copy"},
+		{"relation", func(s *Schema) { s.Databases[0].Relations = nil }, same, "table public.t (n integer) in database shop is missing in the copy"},
+		{"column", func(s *Schema) { s.Databases[0].Relations[0].Columns = nil }, same, "table public.t (n integer) in database shop is table public.t () in the copy"},
+		{"unlogged", func(s *Schema) { s.Databases[0].Relations[0].Unlogged = true }, same, "table public.t (n integer) in database shop is unlogged table public.t (n integer) in the copy"},
+		{"stale index", func(s *Schema) { s.Databases[0].Indexes = append(s.Databases[0].Indexes, Object{29, "j"}) }, same, "index j in database shop is only in the copy"},
+		{"index unknown to a production that changes", func(s *Schema) { s.Databases[0].Indexes = append(s.Databases[0].Indexes, Object{29, "j"}) },
+			func(s *Schema) { s.Databases[0].Relations[0].Columns = nil }, ""},
+		{"index made and dropped meanwhile", func(s *Schema) { s.Databases[0].Indexes = append(s.Databases[0].Indexes, Object{31, "j"}) }, same, ""},
+		{"index dropped and made again", func(s *Schema) { s.Databases[0].Indexes = nil }, func(s *Schema) { s.Databases[0].Indexes[0].OID = 35 }, ""},
+		{"index missing, though one of its name was made again beside it", func(s *Schema) { s.Databases[0].Indexes = nil },
+			func(s *Schema) { s.Databases[0].Indexes = append(s.Databases[0].Indexes, Object{35, "i"}) }, "index i in database shop is missing in the copy"},
+		{"column changed meanwhile", func(s *Schema) { s.Databases[0].Relations[0].Columns = nil }, func(s *Schema) { s.Databases[0].Relations[0].Columns = []string{"m integer"} }, ""},
+		{"table changed meanwhile, and missing", func(s *Schema) { s.Databases[0].Relations = nil },
+			func(s *Schema) { s.Databases[0].Relations[0].Columns = nil }, "table public.t (n integer) in database shop is missing in the copy"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := schema()
-			c.change(&got)
-			if diff := strings.Join(DiffSchema(schema(), got), "; "); diff != c.want {
+			got, after := schema(), schema()
+			c.copy(&got)
+			c.after(&after)
+			if diff := strings.Join(DiffSchema(schema(), got, after), "; "); diff != c.want {
 				t.Fatalf("got %q, want %q", diff, c.want)
 			}
 		})

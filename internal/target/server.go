@@ -69,18 +69,26 @@ type Schema struct {
 	Databases   []DatabaseSchema `json:"databases"` // sorted by name; templates that refuse connections left out
 }
 
-// DatabaseSchema is one database's objects; every list is sorted.
+// DatabaseSchema is one database's objects; every list is sorted by its text.
 type DatabaseSchema struct {
+	OID         uint32     `json:"oid"`
 	Name        string     `json:"name"`
-	Extensions  []string   `json:"extensions"`  // name and version
+	Extensions  []Object   `json:"extensions"`  // name and version
 	Relations   []Relation `json:"relations"`   // user relations
-	Indexes     []string   `json:"indexes"`     // definitions
-	Constraints []string   `json:"constraints"` // relation, name and definition
-	Functions   []string   `json:"functions"`   // signature and hash of the body
+	Indexes     []Object   `json:"indexes"`     // definitions
+	Constraints []Object   `json:"constraints"` // relation, name and definition
+	Functions   []Object   `json:"functions"`   // signature and hash of the body
+}
+
+// Object is one that is described by a line of text.
+type Object struct {
+	OID  uint32 `json:"oid"`
+	Text string `json:"text"`
 }
 
 // Relation is a table, view, sequence or the like.
 type Relation struct {
+	OID      uint32   `json:"oid"`
 	Name     string   `json:"name"` // schema-qualified, quoted
 	Kind     string   `json:"kind"` // table, partitioned, view, matview, sequence, foreign
 	Unlogged bool     `json:"unlogged,omitempty"`

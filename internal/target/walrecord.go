@@ -17,6 +17,7 @@ const (
 	longPageHeader  = 40
 	pageContinues   = 0x0001 // the page begins with the rest of a record
 	pageLongHeader  = 0x0002
+	pageOverwrites  = 0x0008 // the record that went on here was given up: XLP_FIRST_IS_OVERWRITE_CONTRECORD
 	recordHeader    = 24
 	maxRecord       = 1 << 30 // PostgreSQL allows 1020 MiB
 
@@ -70,6 +71,11 @@ func WalkLog(from LSN, segmentSize int64, read func(number uint64) ([]byte, erro
 	var previous LSN
 	for {
 		r, err := w.record(at)
+		if errors.Is(err, errNoRecord) && w.givenUp != 0 {
+			// A crash cut the record off, and the server went on at the next page.
+			at, w.givenUp = w.skipHeader(w.givenUp), 0
+			continue
+		}
 		if errors.Is(err, errNoRecord) {
 			return end, nil
 		}
@@ -91,11 +97,62 @@ func WalkLog(from LSN, segmentSize int64, read func(number uint64) ([]byte, erro
 	}
 }
 
+// CutOff reports whether the bytes between the end of the last whole record and
+// a later position are nothing but the beginning of one record, whose rest was
+// not written yet: nothing that was acknowledged can be in them. A record that
+// is whole and wrong, or bytes that are none of a record, are no such thing.
+func CutOff(end, to LSN, segmentSize int64, read func(number uint64) ([]byte, error)) (bool, error) {
+	if !ValidSegmentSize(segmentSize) {
+		return false, fmt.Errorf("look at the log's end: segment size %d", segmentSize)
+	}
+	w := &logWalker{size: uint64(segmentSize), read: read}
+	at := w.skipHeader((end + 7) &^ 7)
+	if at+4 > to { // not even the record's length
+		return true, nil
+	}
+	p, err := w.page(at)
+	if err != nil {
+		return false, noneIsNo(err)
+	}
+	rest := uint64(binary.LittleEndian.Uint32(p[at%logPage:]))
+	if rest < recordHeader || rest > maxRecord {
+		return false, nil
+	}
+	for {
+		room := uint64(logPage - at%logPage)
+		if at+LSN(min(room, rest)) >= to {
+			return at+LSN(min(room, rest)) > to || rest > room, nil
+		}
+		if rest <= room {
+			return false, nil // it is whole, and yet nobody could read it
+		}
+		rest -= room
+		page := at + LSN(room)
+		if at = w.skipHeader(page); at >= to {
+			return true, nil
+		}
+		if p, err = w.page(page); err != nil {
+			return false, noneIsNo(err)
+		}
+		if binary.LittleEndian.Uint16(p[2:])&pageContinues == 0 || uint64(binary.LittleEndian.Uint32(p[16:])) != rest {
+			return false, nil
+		}
+	}
+}
+
+func noneIsNo(err error) error {
+	if errors.Is(err, errNoRecord) {
+		return nil
+	}
+	return err
+}
+
 type logWalker struct {
 	size    uint64
 	read    func(uint64) ([]byte, error)
 	number  uint64
 	segment []byte
+	givenUp LSN // the page at which the record that was read last turned out to be given up; 0 for none
 }
 
 // page returns the page that holds lsn, when its header says that it is that.
@@ -157,17 +214,25 @@ func (w *logWalker) firstRecord(start LSN) (LSN, error) {
 	}
 }
 
-// take copies n bytes of records from lsn on, leaving out page headers, and
-// returns the position behind them.
-func (w *logWalker) take(at LSN, into []byte) (LSN, error) {
+// take copies n bytes of a record from lsn on, leaving out page headers, and
+// returns the position behind them. inside: the record began before lsn.
+func (w *logWalker) take(at LSN, into []byte, inside bool) (LSN, error) {
 	for len(into) > 0 {
 		p, err := w.page(at)
 		if err != nil {
 			return at, err
 		}
 		if at%logPage == 0 {
+			// A record that begins here is no rest of one.
+			if flags := binary.LittleEndian.Uint16(p[2:]); inside && flags&pageContinues == 0 {
+				if flags&pageOverwrites != 0 {
+					w.givenUp = at
+				}
+				return at, errNoRecord
+			}
 			at += LSN(headerSize(p))
 		}
+		inside = true
 		n := copy(into, p[at%logPage:])
 		into, at = into[n:], at+LSN(n)
 	}
@@ -181,7 +246,7 @@ type walkedRecord struct {
 
 func (w *logWalker) record(at LSN) (walkedRecord, error) {
 	var head [recordHeader]byte
-	after, err := w.take(at, head[:])
+	after, err := w.take(at, head[:], false)
 	if err != nil {
 		return walkedRecord{}, err
 	}
@@ -212,7 +277,7 @@ func (w *logWalker) body(at LSN, n int) ([]byte, LSN, error) {
 		k := min(n-len(out), 64<<10)
 		out = append(out, make([]byte, k)...)
 		var err error
-		if at, err = w.take(at, out[len(out)-k:]); err != nil {
+		if at, err = w.take(at, out[len(out)-k:], true); err != nil {
 			return nil, at, err
 		}
 	}

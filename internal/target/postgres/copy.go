@@ -44,6 +44,10 @@ func (c *Cluster) ReadTables(ctx context.Context, database string, each func(tar
 		return err
 	}
 	defer func() { closeQuietly(conn) }()
+	// As it is stored: what a role or database asks for may have no way to say it.
+	if _, err := conn.Exec(ctx, "SELECT set_config('client_encoding', getdatabaseencoding(), false)"); err != nil {
+		return fmt.Errorf("prepare to read %s: %w", database, err)
+	}
 	type table struct {
 		name    string
 		indexed bool
@@ -152,8 +156,14 @@ func (c *Cluster) PrepareAmcheck(ctx context.Context, database string) (availabl
 	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'amcheck')").Scan(&available); err != nil || !available {
 		return false, err
 	}
-	_, err = conn.Exec(ctx, "CREATE EXTENSION IF NOT EXISTS amcheck")
-	return true, err
+	// Whatever search_path says, and whether there is a schema public or not;
+	// one that came with an upgrade may be too old for pg_amcheck.
+	for _, sql := range []string{"CREATE EXTENSION IF NOT EXISTS amcheck SCHEMA pg_catalog", "ALTER EXTENSION amcheck UPDATE"} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return true, err
+		}
+	}
+	return true, nil
 }
 
 const relationFiles = `SELECT pg_relation_filepath(c.oid),

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,22 +32,22 @@ func (c *Cluster) Schema(ctx context.Context) (target.Schema, error) {
 	if s.Tablespaces, err = texts(ctx, conn, tablespacesQuery); err != nil {
 		return s, fmt.Errorf("read tablespaces: %w", err)
 	}
-	names, err := texts(ctx, conn, `SELECT datname::text FROM pg_database WHERE datallowconn`)
+	found, err := objects(ctx, conn, `SELECT oid, datname::text FROM pg_database WHERE datallowconn`)
 	if err != nil {
 		return s, fmt.Errorf("list databases: %w", err)
 	}
-	for _, name := range names {
-		d, err := c.databaseSchema(ctx, name)
+	for _, db := range found {
+		d, err := c.databaseSchema(ctx, db)
 		if err != nil {
-			return s, fmt.Errorf("read the schema of database %s: %w", name, err)
+			return s, fmt.Errorf("read the schema of database %s: %w", db.Text, err)
 		}
 		s.Databases = append(s.Databases, d)
 	}
 	return s, nil
 }
 
-func (c *Cluster) databaseSchema(ctx context.Context, name string) (target.DatabaseSchema, error) {
-	conn, err := c.connect(ctx, name)
+func (c *Cluster) databaseSchema(ctx context.Context, db target.Object) (target.DatabaseSchema, error) {
+	conn, err := c.connect(ctx, db.Text)
 	if err != nil {
 		return target.DatabaseSchema{}, err
 	}
@@ -54,14 +55,29 @@ func (c *Cluster) databaseSchema(ctx context.Context, name string) (target.Datab
 	if err := plainOutput(ctx, conn); err != nil {
 		return target.DatabaseSchema{}, err
 	}
+	measured := true
 	for try := 1; ; try++ {
-		d, err := readDatabase(ctx, conn, name)
-		// An object that is dropped while its definition is made.
-		if err != nil && try < 4 && (hasCode(err, "XX000") || hasCode(err, "42P01") || hasCode(err, "42704")) {
-			continue
+		d, err := inOneMoment(ctx, conn, func() (target.DatabaseSchema, error) { return readDatabase(ctx, conn, db, measured) })
+		switch {
+		case err != nil && measured && hasCode(err, "55P03"): // lock_not_available: measuring would wait for someone
+			measured = false
+		case err != nil && try < 4 && (hasCode(err, "XX000") || hasCode(err, "42P01") || hasCode(err, "42704")):
+			// An object was dropped while its definition was made.
+		default:
+			return d, err
 		}
-		return d, err
 	}
+}
+
+// inOneMoment reads in one snapshot, so that what belongs together is there
+// together.
+func inOneMoment[T any](ctx context.Context, conn *pgx.Conn, read func() (T, error)) (out T, err error) {
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return out, err
+	}
+	out, err = read()
+	return out, errors.Join(err, tx.Rollback(ctx))
 }
 
 // plainOutput makes definitions come out the same whatever the settings of
@@ -87,10 +103,29 @@ func texts(ctx context.Context, conn *pgx.Conn, query string) ([]string, error) 
 	return out, err
 }
 
-func readDatabase(ctx context.Context, conn *pgx.Conn, name string) (target.DatabaseSchema, error) {
-	d := target.DatabaseSchema{Name: name}
+// objects collects a query's OIDs and texts, sorted by text.
+func objects(ctx context.Context, conn *pgx.Conn, query string) ([]target.Object, error) {
+	rows, err := conn.Query(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	var out []target.Object
+	var oid uint32
+	var text *string // null: it was dropped while its definition was made
+	_, err = pgx.ForEachRow(rows, []any{&oid, &text}, func() error {
+		if text != nil {
+			out = append(out, target.Object{OID: oid, Text: *text})
+		}
+		return nil
+	})
+	slices.SortFunc(out, func(a, b target.Object) int { return strings.Compare(a.Text, b.Text) })
+	return out, err
+}
+
+func readDatabase(ctx context.Context, conn *pgx.Conn, db target.Object, measured bool) (target.DatabaseSchema, error) {
+	d := target.DatabaseSchema{OID: db.OID, Name: db.Text}
 	for _, part := range []struct {
-		into  *[]string
+		into  *[]target.Object
 		what  string
 		query string
 	}{
@@ -100,15 +135,16 @@ func readDatabase(ctx context.Context, conn *pgx.Conn, name string) (target.Data
 		{&d.Functions, "functions", functionsQuery},
 	} {
 		var err error
-		if *part.into, err = texts(ctx, conn, part.query); err != nil {
+		if *part.into, err = objects(ctx, conn, part.query); err != nil {
 			return d, fmt.Errorf("%s: %w", part.what, err)
 		}
 	}
-	var err error
-	d.Relations, err = readRelations(ctx, conn, relationsQuery("pg_relation_size(c.oid)"))
-	if hasCode(err, "55P03") { // lock_not_available: measuring would wait for someone
-		d.Relations, err = readRelations(ctx, conn, relationsQuery("c.relpages::bigint * current_setting('block_size')::bigint"))
+	size := "pg_relation_size(c.oid)"
+	if !measured {
+		size = "c.relpages::bigint * current_setting('block_size')::bigint"
 	}
+	var err error
+	d.Relations, err = readRelations(ctx, conn, relationsQuery(size))
 	if err != nil {
 		return d, fmt.Errorf("relations: %w", err)
 	}
@@ -122,7 +158,7 @@ func readRelations(ctx context.Context, conn *pgx.Conn, query string) ([]target.
 	}
 	out, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (target.Relation, error) {
 		var r target.Relation
-		err := row.Scan(&r.Name, &r.Kind, &r.Unlogged, &r.Bytes, &r.Columns)
+		err := row.Scan(&r.OID, &r.Name, &r.Kind, &r.Unlogged, &r.Bytes, &r.Columns)
 		return r, err
 	})
 	slices.SortFunc(out, func(a, b target.Relation) int { return strings.Compare(a.Name, b.Name) })
@@ -146,30 +182,30 @@ const tablespacesQuery = `
 	SELECT format('%I: %s', spcname, concat_ws(', ', 'owner ' || pg_get_userbyid(spcowner), array_to_string(spcoptions, ', ')))
 	FROM pg_tablespace WHERE spcname !~ '^pg_'`
 
-const extensionsQuery = `SELECT format('%I %s', extname, extversion) FROM pg_extension`
+const extensionsQuery = `SELECT oid, format('%I %s', extname, extversion) FROM pg_extension`
 
 // userSchema is the condition on pg_namespace n for objects of the users.
 const userSchema = `n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND n.nspname !~ '^pg_(temp|toast_temp)_'`
 
 const indexesQuery = `
-	SELECT pg_get_indexdef(i.indexrelid) || CASE WHEN i.indisvalid THEN '' ELSE ' (invalid)' END
+	SELECT i.indexrelid, pg_get_indexdef(i.indexrelid) || CASE WHEN i.indisvalid THEN '' ELSE ' (invalid)' END
 	FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 	WHERE ` + userSchema + ` AND c.relpersistence <> 't'`
 
 const constraintsQuery = `
-	SELECT format('%I.%I %I: %s', n.nspname, coalesce(c.relname, t.typname), k.conname, pg_get_constraintdef(k.oid))
+	SELECT k.oid, format('%I.%I %I: %s', n.nspname, coalesce(c.relname, t.typname), k.conname, pg_get_constraintdef(k.oid))
 	FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace
 	LEFT JOIN pg_class c ON c.oid = k.conrelid LEFT JOIN pg_type t ON t.oid = k.contypid
 	WHERE ` + userSchema + ` AND coalesce(c.relpersistence, 'p') <> 't'`
 
 const functionsQuery = `
-	SELECT format('%I.%I(%s) %s', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid), md5(p.prosrc || coalesce(p.probin, '')))
+	SELECT p.oid, format('%I.%I(%s) %s', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid), md5(p.prosrc || coalesce(p.probin, '')))
 	FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 	WHERE ` + userSchema + ``
 
 func relationsQuery(size string) string {
 	return `
-	SELECT format('%I.%I', n.nspname, c.relname),
+	SELECT c.oid, format('%I.%I', n.nspname, c.relname),
 	       CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned' WHEN 'v' THEN 'view' WHEN 'm' THEN 'matview'
 	                      WHEN 'S' THEN 'sequence' ELSE 'foreign' END,
 	       c.relpersistence = 'u',
