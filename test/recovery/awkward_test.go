@@ -105,7 +105,7 @@ func churn(b *bed) (stop func()) {
 		"\\set n random(1, 1000000000)\nBEGIN;\nINSERT INTO pgbench_history SELECT 1, 1, 1, 1, now() FROM generate_series(1, 20000);\nPREPARE TRANSACTION 'p:n';\nROLLBACK PREPARED 'p:n';\n\\sleep 300 ms\n",
 		"BEGIN;\nUPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid % 3 = 0;\nROLLBACK;\nTRUNCATE pgbench_history;\n\\sleep 500 ms\n",
 	} {
-		args := []string{"-n", "-T", "600", "-c", "2", "--max-tries=0"}
+		var args []string
 		if text != "" {
 			args = []string{"-n", "-T", "600", "-c", "1", "-M", "simple", "-f", script(n, text)}
 		} else {
