@@ -137,6 +137,12 @@ func (a *App) care(repo *repository.Repository, name string) (Care, func(), erro
 		identify(&p, repo)
 		return a.keepProof(ctx, repo, p)
 	}
+	c.Audit = func(ctx context.Context) (AuditReport, error) {
+		ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+		defer cancel()
+		return judge(a.auditFacts(ctx, name, t)), nil
+	}
+	c.Stamp = func(ctx context.Context) (string, error) { return a.stamp(ctx, source, t) }
 	done := func() {}
 	if t.Heartbeat.Enabled {
 		beats, err := a.cluster(name, "refloat heartbeat")
@@ -158,7 +164,7 @@ func (a *App) care(repo *repository.Repository, name string) (Care, func(), erro
 	for _, x := range []struct {
 		at   *schedule.When
 		from config.Schedule
-	}{{&c.BackupAt, t.Backup.Schedule}, {&c.DrillAt, t.Drill.Schedule}, {&c.RetainAt, t.Retention.Schedule}} {
+	}{{&c.BackupAt, t.Backup.Schedule}, {&c.DrillAt, t.Drill.Schedule}, {&c.RetainAt, t.Retention.Schedule}, {&c.CheckAt, t.Check.Schedule}} {
 		if *x.at, err = when(x.from); err != nil {
 			return Care{}, nil, fmt.Errorf("target %s: %w", name, err)
 		}

@@ -242,6 +242,9 @@ func (a *App) alarmFacts(ctx context.Context, id target.ID) (out []audit.AlarmFa
 	defer func() { err = errors.Join(err, s.Close()) }()
 	all, err := s.Alarms(ctx, id)
 	for _, x := range all {
+		if x.Code == status.AlarmFinding {
+			continue // raised for a finding, which finds itself
+		}
 		out = append(out, audit.AlarmFacts{Code: x.Code, Key: x.Key, Detail: x.Detail, Next: x.Next, Since: x.Raised, Grave: slices.Contains(graveAlarms[:], x.Code)})
 	}
 	return out, err

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/refloat-db/refloat/internal/audit"
 	"github.com/refloat-db/refloat/internal/backup"
 	"github.com/refloat-db/refloat/internal/journal"
 	"github.com/refloat-db/refloat/internal/proof"
@@ -74,10 +75,15 @@ type Care struct {
 	Drill func(ctx context.Context) (proof.Proof, error)
 	// Retain applies the retention rules.
 	Retain func(ctx context.Context) error
+	// Audit looks for misconfigurations; nil for never. Stamp changes whenever
+	// the configuration of the target or of its server does, and an audit is then
+	// due whatever the schedule.
+	Audit func(ctx context.Context) (audit.Report, error)
+	Stamp func(ctx context.Context) (string, error)
 	// Facts reads what the repository says of the target.
 	Facts Sources
 
-	BackupAt, DrillAt, RetainAt schedule.When // nil for not on a schedule
+	BackupAt, DrillAt, RetainAt, CheckAt schedule.When // nil for not on a schedule
 }
 
 // RepositoryCare is the work on the repository as a whole.

@@ -19,6 +19,7 @@ const (
 	JobRetain   = "retention"
 	JobMaintain = "maintenance"
 	JobVerify   = "verify"
+	JobCheck    = "check"
 )
 
 // repositorySubject is the subject of work on the repository as a whole. No
@@ -42,6 +43,13 @@ func (r *running) allJobs() []schedule.Job {
 		if c.Drill != nil {
 			out = append(out, schedule.Job{Kind: JobDrill, Subject: string(c.Target), Lane: drill, When: c.DrillAt, Run: func(ctx context.Context, _ schedule.Run) error {
 				return r.drill(ctx, c)
+			}})
+		}
+	}
+	for i, c := range r.o.Targets {
+		if c.Audit != nil {
+			out = append(out, schedule.Job{Kind: JobCheck, Subject: string(c.Target), Lane: fmt.Sprintf("check-%d", i), When: c.CheckAt, Run: func(ctx context.Context, _ schedule.Run) error {
+				return r.check(ctx, c)
 			}})
 		}
 	}

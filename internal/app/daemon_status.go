@@ -120,6 +120,9 @@ func remembered(ctx context.Context, f *status.Facts, m status.Memory) error {
 	} else if !errors.Is(err, status.ErrNothing) {
 		errs = append(errs, err)
 	}
+	if f.Audit, err = lastAudit(ctx, m, f.Target); err != nil {
+		errs = append(errs, err)
+	}
 	beat, err := m.LastBeat(ctx, f.Target)
 	if err == nil {
 		f.Heartbeat = &status.Heartbeat{Seq: beat.Seq, At: beat.At}
@@ -210,7 +213,10 @@ func (r *running) status(ctx context.Context) ([]status.Report, error) {
 			return nil, err
 		}
 		f.Alarms = alarms
-		for _, kind := range []string{JobBackup, JobDrill, JobRetain} {
+		if f.Audit, err = lastAudit(ctx, r.state, w.Target); err != nil {
+			return nil, err
+		}
+		for _, kind := range []string{JobBackup, JobDrill, JobRetain, JobCheck} {
 			st, err := r.jobs.State(ctx, kind, string(w.Target), now)
 			if err != nil {
 				return nil, err

@@ -36,6 +36,7 @@ type memory interface {
 	Acknowledge(ctx context.Context, id target.ID, m status.LogMark) error
 	PutBeat(ctx context.Context, id target.ID, b target.Beat) error
 	Keep(ctx context.Context, id target.ID, name string, at time.Time, fact any) error
+	Kept(ctx context.Context, id target.ID, name string, fact any) (time.Time, error)
 	Raise(ctx context.Context, id target.ID, a status.Alarm) (bool, error)
 	Clear(ctx context.Context, id target.ID, code, key string, at time.Time) (int, error)
 }
@@ -91,6 +92,9 @@ func (w *watch) start(ctx context.Context) func(context.Context) error {
 		w.waitForLog(ctx)
 		w.every(ctx, needEvery, w.needOnce)
 	})
+	if w.Audit != nil && w.Stamp != nil {
+		parts.Go(func() { w.lookForChanges(ctx) })
+	}
 	return func(stop context.Context) error {
 		end()
 		done := make(chan struct{})

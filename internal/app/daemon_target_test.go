@@ -44,6 +44,10 @@ func (n *notes) PutBeat(_ context.Context, _ target.ID, b target.Beat) error {
 
 func (n *notes) Keep(context.Context, target.ID, string, time.Time, any) error { return nil }
 
+func (n *notes) Kept(context.Context, target.ID, string, any) (time.Time, error) {
+	return time.Time{}, status.ErrNothing
+}
+
 func (n *notes) Raise(_ context.Context, _ target.ID, a status.Alarm) (bool, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -5,6 +5,7 @@ package audit
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +33,16 @@ func (s Severity) String() string { return severityNames[s] }
 
 // MarshalText writes the name.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads a name.
+func (s *Severity) UnmarshalText(b []byte) error {
+	v, ok := ParseSeverity(string(b))
+	if !ok {
+		return fmt.Errorf("there is no severity %q", b)
+	}
+	*s = v
+	return nil
+}
 
 // ParseSeverity reads a name; false when there is no such severity.
 func ParseSeverity(name string) (Severity, bool) {

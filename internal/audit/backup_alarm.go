@@ -9,7 +9,7 @@ import (
 // backupAlarm: an alarm stands.
 func backupAlarm() Rule {
 	return Rule{
-		ID: "backup-alarm", Area: AreaBackup, Severity: High,
+		ID: RuleAlarm, Area: AreaBackup, Severity: High,
 		Title: "an alarm stands",
 		Why:   "refloat server has met something that needs a person",
 		Fix:   "refloat status TARGET",
@@ -32,3 +32,6 @@ func backupAlarm() Rule {
 		},
 	}
 }
+
+// RuleAlarm is the rule whose findings are alarms already.
+const RuleAlarm = "backup-alarm"

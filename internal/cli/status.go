@@ -45,7 +45,7 @@ verdict of the last proof, with its age. All else is shown beside it.`,
 }
 
 func showStatus(w io.Writer, r app.StatusReport) {
-	fmt.Fprintf(w, "%s: %s\n", r.Target, r.Headline)
+	fmt.Fprintf(w, "%s: %s; grade %s\n", r.Target, r.Headline, r.Grade.Letter)
 	var pairs []string
 	if b := r.Backup; b != nil {
 		pairs = append(pairs, "  base backup", fmt.Sprintf("%s, %s, ended %s (%s ago)", b.ID, b.Kind, timeText(b.EndedAt), spanText(r.At.Sub(b.EndedAt))))
@@ -75,6 +75,9 @@ func showStatus(w io.Writer, r app.StatusReport) {
 		pairs = append(pairs, "  server", "not running on this machine")
 	}
 	facts(w, pairs...)
+	for _, p := range r.Grade.Parts {
+		fmt.Fprintf(w, "  grade %s for %s: %s\n", p.Letter, p.Name, p.Why)
+	}
 	for _, m := range r.Measurements {
 		measured, met := "not measured", "NOT MET"
 		if m.Measured != nil {

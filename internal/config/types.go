@@ -91,9 +91,15 @@ type Target struct {
 	Drill        Drill      `yaml:"drill" jsonschema_description:"Rehearsed restores."`
 	Retention    Retention  `yaml:"retention" jsonschema_description:"What is kept."`
 	Foreign      []string   `yaml:"foreign" jsonschema_description:"Where another tool keeps backups of this server: pgbackrest:STANZA, barman:SERVER, wal-g, wal-g:PREFIX, dump:/path or jobs:/path. The usual places are found by themselves."`
+	Check        Check      `yaml:"check" jsonschema_description:"The audit that refloat server runs."`
 	Suppress     []Suppress `yaml:"suppress" jsonschema_description:"Findings of refloat check that somebody accepts, until a day."`
 
 	Password secret.Value `yaml:"-"`
+}
+
+// Check says how the server audits a target.
+type Check struct {
+	Schedule Schedule `yaml:"schedule" jsonschema_description:"When; and whenever a configuration changed. Default: daily 03:00."`
 }
 
 // Suppress is a finding that somebody accepts, until a day.
@@ -181,5 +187,6 @@ func defaultTarget() Target {
 		Heartbeat:  Heartbeat{Enabled: true, Every: Duration(time.Second)},
 		Drill:      Drill{Schedule: "0 4 * * 0", RunAs: "postgres"},
 		Retention:  Retention{Schedule: "0 5 * * *", Days: 14, Weekly: 4, Monthly: 6},
+		Check:      Check{Schedule: "0 3 * * *"},
 	}
 }

@@ -36,6 +36,7 @@ type figures struct {
 	plain                            []metric
 	up, verdict, class, alarm, work  *prometheus.Desc
 	measured, promised, problemTotal *prometheus.Desc
+	grade, finding                   *prometheus.Desc
 }
 
 func descriptions() figures {
@@ -51,6 +52,8 @@ func descriptions() figures {
 		measured:     desc("objective_measured_seconds", "What was measured of an objective.", "objective"),
 		promised:     desc("objective_promised_seconds", "What was promised of an objective.", "objective"),
 		problemTotal: desc("problems", "Problems by severity.", "severity"),
+		grade:        desc("grade", "1 for the target's recoverability grade, A to F, 0 for the others.", "grade"),
+		finding:      desc("findings", "Findings of the last audit that nobody accepted, by severity.", "severity"),
 		plain: []metric{
 			{desc("proof_age_seconds", "Age of the last proof."), func(r status.Report) (float64, bool) { return seconds(r.AnswerAge) }},
 			{desc("proof_stale", "1 when the last proof is older than promised."), func(r status.Report) (float64, bool) { return flag(r.Stale), r.Proof != nil }},
@@ -96,6 +99,9 @@ func descriptions() figures {
 			{desc("slot_active", "1 when the slot is in use."), func(r status.Report) (float64, bool) {
 				return of(r.Slot, func(s status.Slot) float64 { return flag(s.Active) })
 			}},
+			{desc("audit_age_seconds", "Time since the last audit."), func(r status.Report) (float64, bool) {
+				return of(r.Audit, func(a status.Audit) float64 { return max(0, r.At.Sub(a.At).Seconds()) })
+			}},
 			{desc("heartbeat_age_seconds", "Age of the last heartbeat written to the target."), func(r status.Report) (float64, bool) {
 				return of(r.Heartbeat, func(h status.Heartbeat) float64 { return max(0, r.At.Sub(h.At).Seconds()) })
 			}},
@@ -126,7 +132,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, m := range c.all.plain {
 		out <- m.desc
 	}
-	for _, d := range []*prometheus.Desc{c.all.up, c.all.verdict, c.all.class, c.all.alarm, c.all.work, c.all.measured, c.all.promised, c.all.problemTotal} {
+	for _, d := range []*prometheus.Desc{c.all.up, c.all.verdict, c.all.class, c.all.alarm, c.all.work, c.all.measured, c.all.promised, c.all.problemTotal, c.all.grade, c.all.finding} {
 		out <- d
 	}
 }
@@ -171,6 +177,14 @@ func (c *collector) report(r status.Report, gauge func(*prometheus.Desc, float64
 			}
 		}
 		gauge(c.all.problemTotal, float64(n), id, string(s))
+	}
+	for _, l := range []status.Letter{status.GradeA, status.GradeB, status.GradeC, status.GradeD, status.GradeF} {
+		gauge(c.all.grade, flag(r.Grade.Letter == l), id, string(l))
+	}
+	if r.Audit != nil {
+		for _, severity := range []string{"critical", "high", "medium", "low", "info"} {
+			gauge(c.all.finding, float64(r.Audit.Findings[severity]), id, severity)
+		}
 	}
 	for _, a := range r.Alarms {
 		gauge(c.all.alarm, 1, id, a.Code, c.s.redact(a.Key))

@@ -27,6 +27,7 @@ func Evaluate(f Facts, now time.Time) Report {
 	r.alarms()
 	r.work()
 	r.classify()
+	r.grade(now)
 	return r
 }
 

@@ -50,6 +50,7 @@ const (
 	AlarmMissed     = "schedule-missed" // due work did not run when it was due
 	AlarmHeartbeat  = "heartbeat"       // the heartbeat cannot be written
 	AlarmDamage     = "repository-damage"
+	AlarmFinding    = "finding" // the audit found something grave
 )
 
 // ErrNothing means that the store has no such record yet.
@@ -94,4 +95,5 @@ const (
 	FactProof     = "proof"
 	FactCoverage  = "coverage"
 	FactScheduled = "scheduled"
+	FactAudit     = "audit" // the last report of the audit
 )

@@ -18,6 +18,7 @@ type Facts struct {
 	Coverage   *Coverage        `json:"coverage"`
 	Slot       *Slot            `json:"slot"`
 	Heartbeat  *Heartbeat       `json:"heartbeat"`
+	Audit      *Audit           `json:"audit"` // the last
 	Alarms     []Alarm          `json:"alarms"`
 	Work       []Work           `json:"work"`
 	Server     Server           `json:"server"`
@@ -160,6 +161,7 @@ type Report struct {
 	Stale        bool           `json:"stale"`      // the proof is older than promised
 	Class        Class          `json:"class"`
 	Headline     string         `json:"headline"` // answer and age in words
+	Grade        Grade          `json:"grade"`
 	Measurements []Objective    `json:"measured_objectives"`
 	Problems     []Problem      `json:"problems"`
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -238,4 +239,18 @@ func replicationNote(err error) string {
 		return pg.Message + ": raise max_wal_senders"
 	}
 	return pg.Message
+}
+
+// ConfigLoaded is when the server last read its configuration files.
+func (c *Cluster) ConfigLoaded(ctx context.Context) (time.Time, error) {
+	conn, err := c.connect(ctx, "")
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer closeQuietly(conn)
+	var at time.Time
+	if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_conf_load_time()").Scan(&at); err != nil {
+		return time.Time{}, fmt.Errorf("ask when the configuration was read: %w", err)
+	}
+	return at, nil
 }
