@@ -70,7 +70,7 @@ func TestDecodeIsKopias(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o := &objectReader{chunks: chunks, held: -1}
+		o := &objectReader{chunks: chunks, held: -1, buffers: r.takeBuffers()}
 		for i, c := range chunks {
 			want, err := r.rep.ContentReader().GetContent(ctx, c.id)
 			if err != nil {

@@ -26,7 +26,8 @@ func (r *Repository) OpenObject(ctx context.Context, id ObjectID) (io.ReadSeekCl
 	if err != nil {
 		return nil, r.wrap(ctx, op, nil, err)
 	}
-	o := &objectReader{chunks: chunks, held: -1}
+	o := &objectReader{chunks: chunks, held: -1, buffers: r.takeBuffers()}
+	o.letGo = func() { r.readers.Put(o.buffers) }
 	o.decode = func(i int, dst []byte) error { return r.decode(ctx, o, i, dst) }
 	o.fail = func(kind, err error) error { return r.wrap(ctx, op, kind, err) }
 	return o, nil
@@ -77,14 +78,26 @@ type objectReader struct {
 	chunks []chunk
 	pos    int64
 	decode func(i int, dst []byte) error // puts a whole chunk into dst
+	letGo  func()
 	fail   func(kind, err error) error
 
-	data []byte // a decoded chunk, for reads of less than one
-	held int    // which it is; -1 for none
+	*buffers
+	held int       // which chunk data holds; -1 for none
+	next int       // the chunk after the last one that was read
+	from blobRange // what ahead holds
+}
 
-	next  int    // the chunk after the last one that was read
+// buffers are what a reader needs; the next one takes them over.
+type buffers struct {
+	data  []byte // a decoded chunk, for reads of less than one
 	ahead buffer // stored bytes, of several chunks where they lie together
-	from  blobRange
+}
+
+func (r *Repository) takeBuffers() *buffers {
+	if b, ok := r.readers.Get().(*buffers); ok {
+		return b
+	}
+	return &buffers{}
 }
 
 // blobRange is a stretch of a blob.
@@ -164,8 +177,11 @@ func (o *objectReader) Seek(off int64, whence int) (int64, error) {
 	return off, nil
 }
 
-// Close lets go of the buffers.
+// Close lets go of the buffers. A closed reader reads nothing any more.
 func (o *objectReader) Close() error {
-	o.data, o.held, o.ahead, o.from = nil, -1, buffer{}, blobRange{}
+	if o.letGo != nil && o.buffers != nil {
+		o.letGo()
+	}
+	o.buffers, o.chunks, o.held, o.from = nil, nil, -1, blobRange{}
 	return nil
 }

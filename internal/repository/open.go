@@ -49,6 +49,7 @@ type Repository struct {
 	cached        bool      // kopia caches contents
 	secret        []byte    // see contentSecret
 	chunkDecoders sync.Pool // of *zstd.Decoder
+	readers       sync.Pool // of *buffers
 
 	closeOnce sync.Once
 	closeErr  error
