@@ -110,6 +110,17 @@ func (a *App) Check(ctx context.Context, name string, foreign ...string) ([]Audi
 	return out, ctx.Err()
 }
 
+// Facts gathers what the rules judge of a target of the configuration.
+func (a *App) Facts(ctx context.Context, name string) (audit.Facts, error) {
+	_, t, err := a.target(name)
+	if err != nil {
+		return audit.Facts{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	return a.auditFacts(ctx, name, t), nil
+}
+
 // judge lets every rule look, and says how long all of it took.
 func judge(f audit.Facts) AuditReport {
 	r := audit.Judge(audit.Rules(), f)

@@ -22,7 +22,7 @@ func backupSameDevice() Rule {
 				case f.Host.Value.DataDevice != r.Device:
 					return passed()
 				}
-				return found(Finding{Evidence: fmt.Sprintf("%s and the data directory %s are on the same device", r.Location, f.Host.Value.DataDirectory)})
+				return found(Finding{Object: r.Location, Evidence: fmt.Sprintf("%s and the data directory %s are on the same device", r.Location, f.Host.Value.DataDirectory)})
 			})
 		},
 	}

@@ -22,7 +22,7 @@ func backupSameHost() Rule {
 				case f.Host.Value.DataDevice == r.Device:
 					return notApplicable("it is even on the same disk: see backup-same-device")
 				}
-				return found(Finding{Evidence: fmt.Sprintf("%s is a folder on the machine that has the data directory %s", r.Location, f.Host.Value.DataDirectory)})
+				return found(Finding{Object: r.Location, Evidence: fmt.Sprintf("%s is a folder on the machine that has the data directory %s", r.Location, f.Host.Value.DataDirectory)})
 			})
 		},
 	}

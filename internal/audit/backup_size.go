@@ -28,8 +28,8 @@ func backupSize() Rule {
 				switch {
 				case b.Bytes < usual/2:
 					return found(Finding{Object: b.ID, Evidence: fmt.Sprintf("base backup %s holds %d MiB; those before held %d MiB", b.ID, b.Bytes>>20, usual>>20)})
-				case !b.Full && b.Stored == 0 && b.Log > before.Log+quietLog:
-					return found(Finding{Object: b.ID, Severity: Medium, Evidence: fmt.Sprintf("base backup %s stored nothing, though %d MiB of log were written since %s", b.ID, (b.Log-before.Log)>>20, before.ID)})
+				case !b.Full && b.Stored < nextToNothing && b.Log > before.Log+muchLog:
+					return found(Finding{Object: b.ID, Severity: Medium, Evidence: fmt.Sprintf("base backup %s stored %d KiB, though %d MiB of log were written since %s", b.ID, b.Stored>>10, (b.Log-before.Log)>>20, before.ID)})
 				}
 				return passed()
 			})
@@ -37,5 +37,9 @@ func backupSize() Rule {
 	}
 }
 
-// quietLog is the log that an idle server writes between two base backups.
-const quietLog = 64 << 20
+// A gigabyte of log, and next to no page that changed: that is another server's
+// data directory, or one that is not the data at all.
+const (
+	muchLog       = 1 << 30
+	nextToNothing = 64 << 10
+)

@@ -115,7 +115,7 @@ func TestBackupRules(t *testing.T) {
 		"passphrase never typed": {func(_ *Facts, c *Care) { c.Repository.Value.Passphrase = time.Time{} }, "backup-passphrase", Medium},
 		"typed long ago":         {func(_ *Facts, c *Care) { c.Repository.Value.Passphrase = now.Add(-400 * day) }, "backup-passphrase", Low},
 		"shrunk":                 {func(_ *Facts, c *Care) { newest(c).Bytes = 1 << 30 }, "backup-size", High},
-		"nothing changed":        {func(_ *Facts, c *Care) { newest(c).Stored = 0 }, "backup-size", Medium},
+		"nothing changed":        {func(_ *Facts, c *Care) { newest(c).Stored, newest(c).Log = 100, 9<<30 }, "backup-size", Medium},
 		"server stopped":         {func(_ *Facts, c *Care) { c.Log.Value.WrittenAt = now.Add(-10 * time.Minute) }, "backup-stopped", Critical},
 		"alarm":                  {func(_ *Facts, c *Care) { c.Alarms.Value = []AlarmFacts{{Code: "schedule-missed", Key: "drill"}} }, "backup-alarm", Medium},
 		"grave alarm":            {func(_ *Facts, c *Care) { c.Alarms.Value = []AlarmFacts{{Code: "log-gap", Grave: true}} }, "backup-alarm", High},

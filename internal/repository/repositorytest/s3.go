@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
 	"github.com/refloat-db/refloat/internal/repository"
 	"github.com/refloat-db/refloat/internal/secret"
 )
@@ -43,7 +46,7 @@ func StartS3(t testing.TB) *S3Server {
 	}
 	dir := t.TempDir()
 	s := &S3Server{Root: filepath.Join(dir, "data")}
-	for _, d := range []string{s.Root, filepath.Join(dir, "sidecar")} {
+	for _, d := range []string{s.Root, filepath.Join(dir, "sidecar"), filepath.Join(dir, "versions")} {
 		if err := os.Mkdir(d, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -56,7 +59,7 @@ func StartS3(t testing.TB) *S3Server {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s.cmd = exec.Command(bin, "--port", s.Endpoint, "--quiet", "posix", "--sidecar", filepath.Join(dir, "sidecar"), s.Root)
+	s.cmd = exec.Command(bin, "--port", s.Endpoint, "--quiet", "posix", "--sidecar", filepath.Join(dir, "sidecar"), "--versioning-dir", filepath.Join(dir, "versions"), s.Root)
 	s.cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s3Access, "ROOT_SECRET_KEY="+s3Secret)
 	s.cmd.Dir = dir
 	if err := s.cmd.Start(); err != nil {
@@ -106,6 +109,10 @@ func (s *S3Server) Bucket(t testing.TB, name string) repository.Options {
 	if err := os.Mkdir(filepath.Join(s.Root, name), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	return s.options(t, name)
+}
+
+func (s *S3Server) options(t testing.TB, name string) repository.Options {
 	return repository.Options{
 		URL:        fmt.Sprintf("s3://%s/backups", name),
 		Passphrase: secret.New(Passphrase),
@@ -115,6 +122,24 @@ func (s *S3Server) Bucket(t testing.TB, name string) repository.Options {
 			AccessKeyID: s3Access, SecretAccessKey: secret.New(s3Secret),
 		},
 	}
+}
+
+// LockedBucket makes a bucket whose objects cannot be deleted for a day, with
+// versions, and gives options for a repository in it.
+func (s *S3Server) LockedBucket(t testing.TB, name string) repository.Options {
+	t.Helper()
+	c, err := minio.New(s.Endpoint, &minio.Options{Creds: credentials.NewStaticV4(s3Access, s3Secret, ""), Region: "us-east-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.MakeBucket(t.Context(), name, minio.MakeBucketOptions{Region: "us-east-1", ObjectLocking: true}); err != nil {
+		t.Fatal(err)
+	}
+	mode, days, unit := minio.Governance, uint(1), minio.Days
+	if err := c.SetBucketObjectLockConfig(t.Context(), name, &mode, &days, &unit); err != nil {
+		t.Fatal(err)
+	}
+	return s.options(t, name)
 }
 
 func findVersityGW() string {
