@@ -110,7 +110,9 @@ func serverRuleCases() []serverRuleCase {
 		{rule: "server-archive-swallows", severity: Medium, broken: breakBoth(set("archive_command", "cp -n %p /other/%f || true"), kept)},
 		{rule: "server-archive-data-disk", severity: High, evidence: "same device", broken: set("archive_command", "cp -n %p /same/%f")},
 		{rule: "server-archive-timeout", severity: Medium, broken: set("archive_timeout", "7200")},
-		{rule: "server-archiver-failing", severity: High, evidence: "nothing was archived", broken: func(s *target.ServerFacts) { s.Archiver.Value = target.Archiver{FailedAt: auditDay, Failed: 1} }},
+		{rule: "server-archiver-failing", severity: High, evidence: "nothing was archived", broken: func(s *target.ServerFacts) {
+			s.Archiver.Value, s.ArchiveQueue.Value.Waiting = target.Archiver{FailedAt: auditDay, Failed: 1}, 1
+		}},
 		{rule: "server-archiver-stalled", severity: High, evidence: "64 segments", broken: func(s *target.ServerFacts) { s.ArchiveQueue.Value = target.ArchiveQueue{Waiting: 64, Oldest: auditDay} }},
 		{rule: "server-slot-lost", severity: High, evidence: "unreserved", broken: slot(func(x *target.SlotFacts) { x.WALStatus = "unreserved" })},
 		{rule: "server-slot-lost", severity: High, evidence: "rows_removed", broken: slot(func(x *target.SlotFacts) { x.Active, x.Invalid = false, "rows_removed" })},
@@ -208,6 +210,7 @@ func TestServerRulesLeaveAlone(t *testing.T) {
 		"a slot away for a minute":      slot(func(x *target.SlotFacts) { x.Active, x.InactiveSince = false, auditDay.Add(-time.Minute) }),
 		"a transaction prepared now":    func(s *target.ServerFacts) { s.Prepared.Value = []target.Prepared{{GID: "x", At: auditDay}} },
 		"a failure, then a success":     func(s *target.ServerFacts) { s.Archiver.Value.FailedAt = auditDay.Add(-time.Hour) },
+		"a failure of long ago":         func(s *target.ServerFacts) { s.Archiver.Value.FailedAt = auditDay },
 		"Refloat instead of an archive": breakBoth(set("archive_mode", "off"), slot(func(x *target.SlotFacts) { x.Name = "refloat_shop" })),
 		"no timeout beside a receiver":  breakBoth(set("archive_timeout", "0"), sender(func(w *target.Sender) { w.Application = "barman_receive_wal" })),
 		"an idle standby": func(s *target.ServerFacts) {
