@@ -133,12 +133,13 @@ func (g gathering) transactions(ctx context.Context) ([]target.Transaction, erro
 	})
 }
 
-// connections counts clients; a role that may not see the kind of a backend
+// connections counts clients but ourselves, who are many for a moment; a role that may not see the kind of a backend
 // counts what works in a database.
 func (g gathering) connections(ctx context.Context) (target.Connections, error) {
 	used := "SELECT coalesce(sum(numbackends), 0) FROM pg_stat_database"
 	if g.stats {
-		used = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+		used = `SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'
+			AND NOT (usename = current_user AND application_name = current_setting('application_name'))`
 	}
 	out := target.Connections{Reserved: g.number("superuser_reserved_connections") + g.number("reserved_connections"), Max: g.number("max_connections")}
 	err := g.conn.QueryRow(ctx, "SELECT ("+used+")::int, (SELECT count(*) FROM pg_stat_replication)::int").Scan(&out.Used, &out.Senders)

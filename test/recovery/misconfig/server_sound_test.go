@@ -39,7 +39,7 @@ func newServerBed(t *testing.T) *serverBed {
 	t.Helper()
 	b := &serverBed{archive: archiveDir(t)}
 	b.srv = targettest.Start(t, targettest.Options{SegmentMiB: 1, Settings: map[string]string{
-		"archive_mode": "on", "archive_command": b.command(), "archive_timeout": "60s", "max_connections": "20",
+		"archive_mode": "on", "archive_command": b.command(), "archive_timeout": "60s", "max_connections": "40",
 		"max_slot_wal_keep_size": "8MB", "wal_keep_size": "4MB", "max_wal_size": "32MB", "min_wal_size": "8MB", "max_prepared_transactions": "4",
 		"autovacuum_naptime": "1h", "checkpoint_timeout": "1h",
 	}})
@@ -310,8 +310,8 @@ func contentCases() []serverCase {
 			build: in("BEGIN; CREATE TABLE half (n int); PREPARE TRANSACTION 'order-7'"), heal: in("ROLLBACK PREPARED 'order-7'")},
 		{name: "idle", rule: "server-long-transactions", severity: audit.Medium, evidence: "role app", later: time.Hour,
 			build: func(t *testing.T, b *serverBed) { b.connect(t, 1, "BEGIN; SELECT 1") }, heal: func(t *testing.T, b *serverBed) { b.disconnect(t) }},
-		{name: "nearly all used", rule: "server-connections", severity: audit.Medium, evidence: "max_connections = 20",
-			build: func(t *testing.T, b *serverBed) { b.connect(t, 13, "SELECT 1") }, heal: func(t *testing.T, b *serverBed) { b.disconnect(t) }},
+		{name: "nearly all used", rule: "server-connections", severity: audit.Medium, evidence: "max_connections = 40",
+			build: func(t *testing.T, b *serverBed) { b.connect(t, 31, "SELECT 1") }, heal: func(t *testing.T, b *serverBed) { b.disconnect(t) }},
 		{name: "a byte of a page flipped", rule: "server-checksum-failures", severity: audit.Critical, evidence: "database shop",
 			build: flipByte, heal: in("DROP TABLE flipped", "SELECT pg_stat_reset()")},
 	}
