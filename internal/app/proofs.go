@@ -112,13 +112,26 @@ func (a *App) Proofs(ctx context.Context, name string) ([]Proof, error) {
 	}
 	out := []Proof{}
 	for _, id := range ids {
-		some, err := a.proofs(ctx, c.Repo, id)
+		chains, err := chains(ctx, c.Repo, id)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, some...)
+		for _, chain := range chains {
+			some, err := a.proofs(ctx, c.Repo, chain)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, some...)
+		}
 	}
 	return out, nil
+}
+
+// chains are those of a target: that of our own backups, and those of other
+// tools' that were drilled.
+func chains(ctx context.Context, repo *repository.Repository, id target.ID) ([]target.ID, error) {
+	others, err := proofStore(repo).Sources(ctx, id)
+	return append([]target.ID{id}, others...), err
 }
 
 // proofOf finds a proof by its ID, or a target's last by the target's name.
@@ -182,12 +195,18 @@ func (a *App) ProofVerify(ctx context.Context, name string, keys []string) ([]Pr
 	}
 	out := []ProofChain{}
 	for _, id := range ids {
-		r, err := proofStore(c.Repo).VerifyChain(ctx, id, trusted)
+		chains, err := chains(ctx, c.Repo, id)
 		if err != nil {
 			return nil, err
 		}
-		r.Keys, r.Faults = orEmpty(r.Keys), orEmpty(r.Faults)
-		out = append(out, r)
+		for _, chain := range chains {
+			r, err := proofStore(c.Repo).VerifyChain(ctx, chain, trusted)
+			if err != nil {
+				return nil, err
+			}
+			r.Keys, r.Faults = orEmpty(r.Keys), orEmpty(r.Faults)
+			out = append(out, r)
+		}
 	}
 	return out, nil
 }

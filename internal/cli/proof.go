@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -22,9 +23,9 @@ func proofCommand(g *globals) *cobra.Command {
 					return err
 				}
 				return g.print(all, func(w io.Writer) {
-					rows := [][]string{{"PROOF", "VERDICT", "ENDED", "BACKUP", "RESOLUTION", "SUMMARY"}}
+					rows := [][]string{{"PROOF", "VERDICT", "ENDED", "SOURCE", "BACKUP", "RESOLUTION", "SUMMARY"}}
 					for _, p := range all {
-						rows = append(rows, []string{p.ID, string(p.Verdict), timeText(p.EndedAt), p.Backup, spanText(p.Resolution), p.Summary})
+						rows = append(rows, []string{p.ID, string(p.Verdict), timeText(p.EndedAt), cmp.Or(p.Source, "refloat"), p.Backup, spanText(p.Resolution), p.Summary})
 					}
 					table(w, rows...)
 				})

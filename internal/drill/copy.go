@@ -90,9 +90,13 @@ func (r *run) recover(ctx context.Context, bins scratch.Binaries, data, socket s
 	logCtx, endLog := context.WithCancel(ctx)
 	served := make(chan error, 1)
 	var fetched atomic.Int64
+	ahead := int64(0) // the usual
+	if r.foreign != nil {
+		ahead = 1 // a segment at a time: each is a run of the other tool
+	}
 	go func() {
 		served <- restore.Serve(logCtx, restore.ServeOptions{
-			Socket: socket, Owner: own, Logger: r.o.Logger,
+			Socket: socket, Ahead: ahead, Owner: own, Logger: r.o.Logger,
 			Fetch: func(ctx context.Context, name string) ([]byte, error) {
 				b, err := r.o.Log.Fetch(ctx, name)
 				if err == nil {

@@ -100,6 +100,9 @@ type run struct {
 	pos   backup.LogPosition
 	log   []string // of the scratch server
 	phase time.Time
+
+	foreign *foreignRun      // nil when the backup is ours
+	rows    map[string]int64 // of each table of the copy, by database and name
 }
 
 // Run drills and returns the proof, unsigned and without the fields that
@@ -110,6 +113,20 @@ func Run(ctx context.Context, o Options) (proof.Proof, error) {
 	if o.Plan == nil || o.Image == nil || o.Copy == nil || o.Scan == nil || o.RestoreCommand == nil || o.Log == nil {
 		return proof.Proof{}, errors.New("drill: options are missing")
 	}
+	o.defaults()
+	r := &run{o: o, p: proof.Proof{Format: 1, Target: o.Target, Asked: o.To.String(), Objectives: o.Objectives, StartedAt: o.Now().UTC()}}
+	r.phase = r.p.StartedAt
+	r.drill(ctx)
+	r.p.EndedAt = o.Now().UTC()
+	if err := ctx.Err(); err != nil {
+		return r.p, fmt.Errorf("drill of %s: %w", o.Target, err)
+	}
+	r.p.Verdict = proof.Judge(r.p.Checks)
+	r.p.Summary = summary(r.p)
+	return r.p, nil
+}
+
+func (o *Options) defaults() {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -122,16 +139,6 @@ func Run(ctx context.Context, o Options) (proof.Proof, error) {
 	if o.Settle == 0 {
 		o.Settle = 30 * time.Second
 	}
-	r := &run{o: o, p: proof.Proof{Format: 1, Target: o.Target, Asked: o.To.String(), Objectives: o.Objectives, StartedAt: o.Now().UTC()}}
-	r.phase = r.p.StartedAt
-	r.drill(ctx)
-	r.p.EndedAt = o.Now().UTC()
-	if err := ctx.Err(); err != nil {
-		return r.p, fmt.Errorf("drill of %s: %w", o.Target, err)
-	}
-	r.p.Verdict = proof.Judge(r.p.Checks)
-	r.p.Summary = summary(r.p)
-	return r.p, nil
 }
 
 // add records a check's answer.
@@ -258,6 +265,9 @@ func (r *run) took(phase string) time.Duration {
 func summary(p proof.Proof) string {
 	switch p.Verdict {
 	case proof.Proven:
+		if p.BackupKind == "dump" {
+			return fmt.Sprintf("Loaded %s in %s without an error: %d relations and %d rows read.", p.Backup, p.Resolution.Round(time.Millisecond), p.Relations, p.Rows)
+		}
 		loss := "data loss not measured"
 		if p.DataLoss != nil {
 			loss = "data loss " + p.DataLoss.Round(time.Millisecond).String()

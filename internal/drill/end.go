@@ -16,6 +16,9 @@ import (
 // repository knows. A log that simply ends early looks like a log that ends;
 // only a position that production is known to have passed tells them apart.
 func (r *run) endOfRecovery(ctx context.Context) proof.Check {
+	if r.foreign != nil {
+		return r.foreignEnd(ctx)
+	}
 	c := proof.Check{Name: "end-of-recovery", Title: "Recovery reached what production had"}
 	if r.o.To.Kind != restore.ToLatest {
 		return r.endOnPurpose(ctx, c)

@@ -150,6 +150,7 @@ func (r *run) tables(ctx context.Context, c Copy, databases []string) {
 	var mu sync.Mutex
 	var unreadable, differing []string
 	var tables, byIndex, rows int64
+	r.rows = map[string]int64{}
 	r.ask("tables-readable", "Every row of every table can be read", func() proof.Check {
 		g, gctx := errgroup.WithContext(ctx)
 		g.SetLimit(2)
@@ -160,6 +161,7 @@ func (r *run) tables(ctx context.Context, c Copy, databases []string) {
 					defer mu.Unlock()
 					tables++
 					rows += t.Rows
+					r.rows[t.Database+"."+t.Name] = t.Rows
 					switch {
 					case t.Problem != "":
 						unreadable = append(unreadable, fmt.Sprintf("%s in %s: %s", t.Name, t.Database, t.Problem))
