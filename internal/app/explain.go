@@ -50,6 +50,8 @@ var explanations = [...]struct {
 	{restore.ErrNotCovered, "not-covered", ClassVerdict, "run refloat coverage to see what can be restored, and ask for such a point"},
 	{restore.ErrNotEmpty, "not-empty", ClassUsage, "name an empty directory, or use --delta"},
 	{restore.ErrServerLives, "server-lives", ClassUsage, "stop that server, or name another directory"},
+	{restore.ErrServerLeft, "server-out-of-sight", ClassUsage, "make sure that no server runs on it, then remove its postmaster.pid"},
+	{restore.ErrNoSpace, "no-space", ClassError, "free some room, or name a directory on another file system"},
 	{restore.ErrOtherCluster, "other-cluster", ClassUsage, "name another directory"},
 	{ErrNotRecovered, "not-recoverable", ClassVerdict, "run: refloat coverage TARGET"},
 	{repository.ErrPassphrase, "wrong-passphrase", ClassRepository, "check repository.passphrase_file: the passphrase is the one that the repository was made with"},

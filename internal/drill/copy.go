@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/refloat-db/refloat/internal/backup"
 	"github.com/refloat-db/refloat/internal/restore"
 	"github.com/refloat-db/refloat/internal/scratch"
@@ -57,14 +55,9 @@ func owner(runAs string) (*restore.Owner, error) {
 // room refuses to begin what the disk cannot hold: the cluster, and what
 // recovery writes beside it.
 func room(dir string, bytes int64) error {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil {
-		return fmt.Errorf("%w: %w", errNoSpace, err)
-	}
 	const spare = 256 << 20
-	if free := int64(fs.Bavail) * fs.Bsize; free < bytes+spare {
-		return fmt.Errorf("%w: %s has %d MiB free, %d MiB are needed; free some, or set drill.scratch_dir to another file system",
-			errNoSpace, dir, free>>20, (bytes+spare)>>20)
+	if err := restore.Room(map[string]int64{dir: bytes + spare}); err != nil {
+		return fmt.Errorf("%w: %w; free some, or set drill.scratch_dir to another file system", errNoSpace, err)
 	}
 	return nil
 }
@@ -111,17 +104,19 @@ func (r *run) recover(ctx context.Context, bins scratch.Binaries, data, socket s
 	if err := listening(ctx, socket, served); err != nil {
 		return nil, nil, errors.Join(err, stopLog())
 	}
-	var asked Copy
+	asked := map[string]Copy{}
 	s, err := scratch.Start(ctx, scratch.Options{
 		Binaries: bins, Major: r.plan.Backup.Version.Major(), DataDir: data, RunAs: r.o.RunAs,
-		Settings: needed(r.plan.Backup.Settings), Superuser: r.plan.Backup.BootstrapRole,
+		Settings: needed(r.plan.Backup.Settings), Superuser: r.plan.Backup.BootstrapRole, Database: r.o.Database,
 		Ping: func(ctx context.Context, dsn string) (err error) {
-			if asked == nil {
-				if asked, err = r.o.Copy(dsn); err != nil {
+			c := asked[dsn]
+			if c == nil {
+				if c, err = r.o.Copy(dsn); err != nil {
 					return err
 				}
+				asked[dsn] = c
 			}
-			return asked.Ping(ctx)
+			return c.Ping(ctx)
 		},
 	})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -21,6 +22,8 @@ var (
 	ErrNotEmpty     = errors.New("the directory is not empty")
 	ErrServerLives  = errors.New("a server is running on this directory")
 	ErrOtherCluster = errors.New("the directory belongs to another cluster")
+	ErrServerLeft   = errors.New("a server may be running on this directory, out of sight")
+	ErrNoSpace      = errors.New("not enough room")
 )
 
 // admissible decides whether dir may be written, and whether by rewriting only
@@ -28,6 +31,10 @@ var (
 func admissible(dir string, wantDelta bool, system target.SystemID) (delta bool, err error) {
 	if pid, lives := liveServer(dir); lives {
 		return false, fmt.Errorf("%w (process %d); stop it first, and make sure that it is the server that you mean", ErrServerLives, pid)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "postmaster.pid")); err == nil {
+		return false, fmt.Errorf("%w: it has a postmaster.pid whose process is not here, so the server was killed, or runs in another container or on another machine that shares this disk; make sure that none runs, remove %s, and run this again",
+			ErrServerLeft, filepath.Join(dir, "postmaster.pid"))
 	}
 	empty, err := isEmpty(dir)
 	if err != nil || empty {
@@ -57,6 +64,45 @@ func admissible(dir string, wantDelta bool, system target.SystemID) (delta bool,
 		return false, fmt.Errorf("%w: it has system identifier %s, the backup %s; name another directory", ErrOtherCluster, found, system)
 	}
 	return true, nil
+}
+
+// Room refuses, with ErrNoSpace, what does not fit: bytes by folder, of which
+// several may be on one file system. A folder need not be there yet.
+func Room(need map[string]int64) error {
+	sum, at := map[uint64]int64{}, map[uint64]string{}
+	for dir, bytes := range need {
+		dir = standing(dir)
+		info, err := os.Stat(dir)
+		if err != nil {
+			return fmt.Errorf("look for room in %s: %w", dir, err)
+		}
+		dev := uint64(0)
+		if st, ok := info.Sys().(*syscall.Stat_t); ok {
+			dev = uint64(st.Dev) //nolint:unconvert // the type differs between systems
+		}
+		sum[dev], at[dev] = sum[dev]+bytes, dir
+	}
+	for dev, bytes := range sum {
+		var st unix.Statfs_t
+		if err := unix.Statfs(at[dev], &st); err != nil {
+			return fmt.Errorf("look for room in %s: %w", at[dev], err)
+		}
+		if free := int64(st.Bavail) * int64(st.Bsize); free < bytes { //nolint:unconvert // so do these
+			return fmt.Errorf("%w: the file system of %s has %d MiB free, %d MiB are needed", ErrNoSpace, at[dev], free>>20, bytes>>20+1)
+		}
+	}
+	return nil
+}
+
+// standing is dir, or the nearest folder above it that is there.
+func standing(dir string) string {
+	for {
+		_, err := os.Stat(dir)
+		if !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
 }
 
 // isEmpty reports whether there is nothing at dir, or an empty directory.

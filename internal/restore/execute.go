@@ -123,7 +123,23 @@ func prepare(p Plan, img Image, o Options) (*writer, error) {
 			return nil, err
 		}
 	}
-	return w, nil
+	return w, w.room()
+}
+
+// room refuses what does not fit, before anything is written. Over a directory
+// that is used already most of it is there.
+func (w *writer) room() error {
+	if w.delta {
+		return nil
+	}
+	need, rest := map[string]int64{}, w.plan.Bytes
+	for _, t := range w.plan.Backup.Tablespaces {
+		size := min(max(0, t.Size), rest)
+		need[w.spaces[t.OID]] += size
+		rest -= size
+	}
+	need[w.o.Dir] += rest
+	return Room(need)
 }
 
 func (w *writer) run(ctx context.Context) error {

@@ -451,6 +451,22 @@ func TestRefusals(t *testing.T) {
 	if _, err := b.execute(p, other.Dir, "s", true); !errors.Is(err, restore.ErrOtherCluster) {
 		t.Fatalf("over another cluster: %v", err)
 	}
+	// A server that cannot be seen from here: in a container, say.
+	left := filepath.Join(other.Dir, "postmaster.pid")
+	if err := os.WriteFile(left, []byte("4194303\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.execute(p, other.Dir, "s", true); !errors.Is(err, restore.ErrServerLeft) || !strings.Contains(err.Error(), left) {
+		t.Fatalf("over a server out of sight: %v", err)
+	}
+	p.Bytes = 1 << 60
+	dir := filepath.Join(targettest.TempDir(t), "deep", "data")
+	if _, err := b.execute(p, dir, "s", false); !errors.Is(err, restore.ErrNoSpace) || !strings.Contains(err.Error(), "MiB are needed") {
+		t.Fatalf("with no room: %v", err)
+	}
+	if _, err := os.Stat(filepath.Dir(dir)); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("something was written before the refusal: %v", err)
+	}
 }
 
 func TestTablespaces(t *testing.T) {

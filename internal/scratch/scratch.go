@@ -4,6 +4,7 @@
 package scratch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -29,6 +31,8 @@ type Options struct {
 	Superuser string            // role to sign in as
 	// Ping connects and runs a trivial query; nil once the server serves.
 	Ping func(ctx context.Context, dsn string) error
+	// Database is one that is known to be there; default postgres.
+	Database string
 }
 
 // Server is a running scratch server. It is killed when this process dies.
@@ -38,6 +42,7 @@ type Server struct {
 	pid     int
 	done    chan struct{}
 	err     error
+	silence time.Duration // that is taken from a server that serves
 }
 
 const (
@@ -58,7 +63,7 @@ func Start(ctx context.Context, o Options) (s *Server, err error) {
 		return nil, err
 	}
 	// Unix socket paths are limited to 107 bytes, so not below the data.
-	s = &Server{options: o, done: make(chan struct{})}
+	s = &Server{options: o, silence: silence, done: make(chan struct{})}
 	if s.private, err = Dir(socketBase(), o.RunAs); err != nil {
 		return nil, fmt.Errorf("start a scratch server: %w", err)
 	}
@@ -176,14 +181,23 @@ func (s *Server) DSN(database string) string {
 // host and a port.
 func (s *Server) SocketDir() (dir string, portNumber int) { return s.private, port }
 
-// WaitReady waits until recovery has ended and the server serves. When it ends
-// instead, the error has its last words.
+// silence is how long a server that serves may refuse us.
+const silence = time.Minute
+
+// WaitReady waits until recovery has ended and the server serves, however long
+// that takes. When it ends instead, the error has its last words; when it says
+// that it serves and yet cannot be asked, the error says why.
 func (s *Server) WaitReady(ctx context.Context) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for {
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	// Whoever dropped the one database still has the other.
+	databases := []string{cmp.Or(s.options.Database, "postgres"), "template1"}
+	var serves time.Time
+	for i := 0; ; i++ {
 		ping, cancel := context.WithTimeout(ctx, 5*time.Second)
-		err := s.options.Ping(ping, s.DSN("postgres"))
+		err := s.options.Ping(ping, s.DSN(databases[i%len(databases)]))
 		cancel()
 		if err == nil {
 			return nil
@@ -193,9 +207,21 @@ func (s *Server) WaitReady(ctx context.Context) error {
 			return fmt.Errorf("the scratch server ended: %w: %s", exitError(s.err), strings.Join(s.LastWords(), " | "))
 		case <-ctx.Done():
 			return fmt.Errorf("wait for the scratch server: %w (%w)", ctx.Err(), err)
+		case <-look.C:
+			if serves.IsZero() && s.saysItServes() {
+				serves = time.Now()
+			}
+			if !serves.IsZero() && time.Since(serves) > s.silence {
+				return fmt.Errorf("the scratch server serves, but cannot be asked: %w", err)
+			}
 		case <-tick.C:
 		}
 	}
+}
+
+func (s *Server) saysItServes() bool {
+	lines, err := s.Log()
+	return err == nil && slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, "database system is ready to accept connections") })
 }
 
 func exitError(err error) error {

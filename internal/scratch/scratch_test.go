@@ -171,3 +171,45 @@ func TestSweep(t *testing.T) {
 		t.Fatalf("a live drill's directory was removed: %v", err)
 	}
 }
+
+// A server without a database postgres serves all the same; one that refuses
+// everybody does not keep us waiting for ever.
+func TestWaitReadyIsNoPromiseToWaitForEver(t *testing.T) {
+	o, _ := stopped(t, 15)
+	s, err := Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { s.Kill() }()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := s.WaitReady(ctx); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(ctx, s.DSN("template1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Exec(ctx, "DROP DATABASE postgres"); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(conn.Close(ctx), s.Stop(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Start(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.WaitReady(ctx); err != nil {
+		t.Fatalf("without a database postgres: %v", err)
+	}
+	s.Kill()
+	refused := errors.New("nobody may")
+	o.Ping = func(context.Context, string) error { return refused }
+	if s, err = Start(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	s.silence = time.Second
+	if err := s.WaitReady(ctx); !errors.Is(err, refused) || ctx.Err() != nil {
+		t.Fatalf("a server that refuses: %v", err)
+	}
+}
