@@ -146,3 +146,37 @@ func TestFactsOfStandby(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// Someone's locks neither hold the gathering up nor hide what they are on; a
+// locked catalogue is a reason.
+func TestFactsWaitForNobody(t *testing.T) {
+	t.Parallel()
+	srv := targettest.Start(t, targettest.Options{})
+	srv.Exec(t, "CREATE UNLOGGED TABLE gone AS SELECT 1 AS n; ANALYZE gone")
+	conn, err := cluster(t, srv.DSN("postgres")).connect(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeQuietly(conn)
+	if _, err := conn.Exec(t.Context(), "BEGIN; LOCK TABLE gone, pg_publication IN ACCESS EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	f, err := cluster(t, srv.DSN("postgres")).Facts(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := unseen(f)["in postgres"]; got != "someone holds a lock on it" {
+		t.Errorf("behind a locked catalogue: %q", got)
+	}
+	if _, err := conn.Exec(t.Context(), "ROLLBACK; BEGIN; LOCK TABLE gone IN ACCESS EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	if f, err = cluster(t, srv.DSN("postgres")).Facts(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range f.Databases.Value {
+		if d.Name == "postgres" && d.Inside.Value.Unlogged.Count != 1 {
+			t.Errorf("behind a locked table: %+v", d.Inside)
+		}
+	}
+}
