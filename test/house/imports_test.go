@@ -62,6 +62,7 @@ var onlyIn = map[string][]string{
 	"github.com/owenrumney/go-sarif":      {"internal/cli"},
 	"github.com/jstemmer/go-junit-report": {"internal/cli"},
 	"aead.dev/minisign":                   {"internal/proof"},
+	"mvdan.cc/sh":                         {"internal/audit"},
 }
 
 type goPackage struct {
