@@ -96,7 +96,11 @@ func since(f Facts, s target.ServerFacts, at time.Time) time.Duration {
 
 // ofSetting is a finding about a setting, with where it is set.
 func ofSetting(name string, s target.Setting) Finding {
-	f := Finding{Object: name, Evidence: fmt.Sprintf("%s = %s%s, set by %s", name, shown(s.Value), s.Unit, s.Source), File: s.File, Line: s.Line}
+	unit := s.Unit
+	if s.Value == "-1" || s.Value == "0" {
+		unit = "" // these are words
+	}
+	f := Finding{Object: name, Evidence: fmt.Sprintf("%s = %s%s, set by %s", name, shown(s.Value), unit, s.Source), File: s.File, Line: s.Line}
 	if s.File != "" {
 		f.Evidence += fmt.Sprintf(", %s line %d", s.File, s.Line)
 	}

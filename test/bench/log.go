@@ -94,8 +94,22 @@ func logRows(ctx context.Context, c *cluster, p *peers, r *results) error {
 	if err != nil {
 		return err
 	}
-	if err := c.pgbench(ctx, "-n", "-c", "4", "-j", "2", "-T", "20"); err != nil {
-		return err
+	// A backlog of a gigabyte, whatever the machine does meanwhile; after each
+	// checkpoint the log has whole pages again.
+	for range 40 {
+		if _, err := c.query(ctx, "CHECKPOINT"); err != nil {
+			return err
+		}
+		if err := c.pgbench(ctx, "-n", "-c", "4", "-j", "2", "-T", "5"); err != nil {
+			return err
+		}
+		enough, err := c.query(ctx, fmt.Sprintf("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '%s') >= 1073741824", from))
+		if err != nil {
+			return err
+		}
+		if enough == "t" || enough == "true" {
+			break
+		}
 	}
 	to, err := c.query(ctx, "SELECT pg_switch_wal()")
 	if err != nil {
