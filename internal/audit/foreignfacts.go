@@ -61,13 +61,26 @@ func whole(all []foreign.Backup) []foreign.Backup {
 func series(files []foreign.File) map[string][]foreign.File {
 	out := map[string][]foreign.File{}
 	for _, f := range files {
-		name := digits.ReplaceAllString(f.Path, "#")
+		name := undated(f.Path)
 		out[name] = append(out[name], f)
 	}
 	return out
 }
 
-var digits = regexp.MustCompile(`\d+`)
+// undated is a path without the numbers in its name, and in the folder's name
+// when that is a date.
+func undated(file string) string {
+	dir, base := path.Split(file)
+	if parent, last := path.Split(strings.TrimSuffix(dir, "/")); date.MatchString(last) {
+		dir = parent + digits.ReplaceAllString(last, "#") + "/"
+	}
+	return dir + digits.ReplaceAllString(base, "#")
+}
+
+var (
+	digits = regexp.MustCompile(`\d+`)
+	date   = regexp.MustCompile(`^[\d_T:.-]+$`)
+)
 
 // dumps are the files that hold the data of databases, as far as can be told.
 func dumps(files []foreign.File) []foreign.File {

@@ -137,7 +137,7 @@ func (r *run) drillForeign(ctx context.Context) {
 	s, stop, err := r.recover(ctx, bins, data, filepath.Join(dir, "log.sock"))
 	if err != nil {
 		if absent := r.foreign.absent; len(absent) > 0 {
-			err = fmt.Errorf("%w (the archive does not have %s)", err, strings.Join(absent[:min(3, len(absent))], ", "))
+			err = fmt.Errorf("the archive does not have %s: %w", slices.Min(absent), err)
 		}
 		r.broken("recovery", "The copy recovers and serves", err)
 		r.done("recover", 0)

@@ -33,11 +33,10 @@ type Place struct {
 
 // String is the place as the command line takes it.
 func (p Place) String() string {
-	s := strings.TrimSuffix(string(p.Tool)+":"+p.Name, ":")
-	if p.Config != "" {
-		s += "@" + p.Config
+	if p.Config == "" {
+		return p.Source()
 	}
-	return s
+	return string(p.Tool) + ":" + p.Name + "@" + p.Config
 }
 
 // Source names tool and place alone, as a proof does.

@@ -17,6 +17,8 @@ if [ "${1:-demo}" = test ]; then
 	want minisign minisign
 	want shellcheck shellcheck
 	want chromium chromium
+	want pgbackrest pgbackrest
+	want barman barman
 fi
 [ -n "$need" ] || exit 0
 sudo=
