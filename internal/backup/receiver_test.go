@@ -199,6 +199,9 @@ func TestReceive(t *testing.T) {
 }
 
 func TestGapWhenTheServerRemovedTheLog(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector finds nothing in it that it does not elsewhere")
+	}
 	c := targettest.Start(t, targettest.Options{SegmentMiB: 1, Settings: map[string]string{"max_wal_size": "4MB", "min_wal_size": "2MB"}})
 	store, dir := newFolder(t), t.TempDir()
 	o := ReceiverOptions{Source: source(t, c), Repo: store, SpoolDir: dir}
@@ -248,6 +251,9 @@ type observer chan Gap
 func (o observer) Gap(g Gap) { o <- g }
 
 func TestWrongClusterIsRefused(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector finds nothing in it that it does not elsewhere")
+	}
 	a := targettest.Start(t, targettest.Options{SegmentMiB: 1})
 	store, dir := newFolder(t), t.TempDir()
 	r := receive(t, ReceiverOptions{Source: source(t, a), Repo: store, SpoolDir: dir})

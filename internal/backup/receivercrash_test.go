@@ -139,6 +139,9 @@ func reported(t *testing.T, c *targettest.Cluster) target.LSN {
 // A receiver is killed again and again under load. Whatever the server was
 // told is flushed must be kept.
 func TestKilledReceiver(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector finds nothing in it that it does not elsewhere")
+	}
 	for _, synchronous := range []bool{false, true} {
 		t.Run(fmt.Sprintf("synchronous %t", synchronous), func(t *testing.T) {
 			c := targettest.Start(t, targettest.Options{SegmentMiB: 1, Settings: keep})
@@ -267,6 +270,9 @@ func TestTimelineSwitch(t *testing.T) {
 // A standby that had not received everything is promoted: what only the old
 // primary had stays on the old timeline.
 func TestFailoverThatLostSome(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector finds nothing in it that it does not elsewhere")
+	}
 	c := targettest.Start(t, targettest.Options{SegmentMiB: 1, Settings: keep})
 	store := newFolder(t)
 	r := receive(t, ReceiverOptions{Source: source(t, c), Repo: store})
@@ -308,6 +314,9 @@ func TestFailoverThatLostSome(t *testing.T) {
 // A server that was put back to an older state without a new timeline must not
 // be mixed with what is held.
 func TestServerPutBack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector finds nothing in it that it does not elsewhere")
+	}
 	c := targettest.Start(t, targettest.Options{SegmentMiB: 1, Settings: keep})
 	store := newFolder(t)
 	r := receive(t, ReceiverOptions{Source: source(t, c), Repo: store})

@@ -13,6 +13,9 @@ func TestFolder(t *testing.T) {
 }
 
 func TestS3(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector finds nothing in it that it does not elsewhere")
+	}
 	t.Parallel()
 	s := repositorytest.StartS3(t)
 	n := 0

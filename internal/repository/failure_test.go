@@ -34,6 +34,9 @@ func smallDisk(t *testing.T, mib string) string {
 // TestFullDisk: a disk that fills half-way gives ErrFull, at once, and loses
 // nothing that was stored before; with space again all goes on.
 func TestFullDisk(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector finds nothing in it that it does not elsewhere")
+	}
 	t.Parallel()
 	ctx := context.Background()
 	disk := smallDisk(t, "64")
@@ -113,6 +116,9 @@ func TestStorageGone(t *testing.T) {
 }
 
 func TestBucketGone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector finds nothing in it that it does not elsewhere")
+	}
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()

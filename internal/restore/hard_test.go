@@ -20,6 +20,9 @@ import (
 // TestDeltaKeepsToItsOwn turns a used directory back, with a log directory
 // elsewhere and tablespaces whose directories hold what is not the cluster's.
 func TestDeltaKeepsToItsOwn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector finds nothing in it that it does not elsewhere")
+	}
 	b := newBed(t, targettest.Options{})
 	b.prod.Exec(t, "CREATE TABLESPACE far LOCATION '"+targettest.TempDir(t)+"'")
 	b.prod.Exec(t, "CREATE TABLE t TABLESPACE far AS SELECT 42 AS n")
@@ -55,6 +58,9 @@ func TestDeltaKeepsToItsOwn(t *testing.T) {
 }
 
 func TestTablespacesThatAreNotOurs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector finds nothing in it that it does not elsewhere")
+	}
 	b := newBed(t, targettest.Options{})
 	at := targettest.TempDir(t)
 	b.prod.Exec(t, "CREATE TABLESPACE far LOCATION '"+at+"'")
@@ -102,6 +108,9 @@ func TestTablespacesThatAreNotOurs(t *testing.T) {
 }
 
 func TestCutOffInTheLastStep(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector finds nothing in it that it does not elsewhere")
+	}
 	b := newBed(t, targettest.Options{})
 	b.take()
 	p := b.mustPlan("backup")

@@ -299,6 +299,9 @@ func TestEveryKindOfTarget(t *testing.T) {
 }
 
 func TestIdleServersLastMoments(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector finds nothing in it that it does not elsewhere")
+	}
 	b := newBed(t, targettest.Options{})
 	b.prod.Exec(t, "CREATE TABLE t (n int)")
 	stop := b.receive()
@@ -470,6 +473,9 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestTablespaces(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector finds nothing in it that it does not elsewhere")
+	}
 	b := newBed(t, targettest.Options{})
 	at := targettest.TempDir(t)
 	b.prod.Exec(t, "CREATE TABLESPACE far LOCATION '"+at+"'")

@@ -101,7 +101,7 @@ func churn(b *bed) (stop func()) {
 		"", // TPC-B
 		"BEGIN;\nCREATE TABLE flap (a int PRIMARY KEY, b text DEFAULT 'x');\nINSERT INTO flap SELECT generate_series(1, 200);\nCOMMIT;\n\\sleep 300 ms\nDROP TABLE flap;\n\\sleep 300 ms\n",
 		"CREATE TEMP TABLE scrap AS SELECT generate_series(1, 3000) a;\nCREATE INDEX ON scrap (a);\nDROP TABLE scrap;\nVACUUM pgbench_accounts;\nVACUUM FULL pgbench_tellers;\nREINDEX INDEX CONCURRENTLY pgbench_branches_pkey;\n\\sleep 200 ms\n",
-		"SELECT pg_logical_emit_message(false, 'big', repeat('x', 6000000));\nSELECT pg_logical_emit_message(true, 'small', 'x');\n\\sleep 400 ms\n",
+		"SELECT pg_logical_emit_message(false, 'big', repeat('x', 3000000));\nSELECT pg_logical_emit_message(true, 'small', 'x');\n\\sleep 400 ms\n",
 		"\\set n random(1, 1000000000)\nBEGIN;\nINSERT INTO pgbench_history SELECT 1, 1, 1, 1, now() FROM generate_series(1, 20000);\nPREPARE TRANSACTION 'p:n';\nROLLBACK PREPARED 'p:n';\n\\sleep 300 ms\n",
 		"BEGIN;\nUPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid % 3 = 0;\nROLLBACK;\nTRUNCATE pgbench_history;\n\\sleep 500 ms\n",
 	} {
@@ -127,6 +127,7 @@ func churn(b *bed) (stop func()) {
 }
 
 func TestAwkwardAndBusyIsProven(t *testing.T) {
+	t.Parallel()
 	for _, major := range []int{15, 18} {
 		t.Run(strconv.Itoa(major), func(t *testing.T) {
 			b := protected(t, targettest.Options{Major: major, Settings: map[string]string{"max_prepared_transactions": "20"}}, settings{}, func(b *bed) {

@@ -187,6 +187,7 @@ var broken = []struct {
 }
 
 func TestCorpus(t *testing.T) {
+	t.Parallel()
 	b := template(t, targettest.Options{}, settings{})
 	t.Run("healthy control", func(t *testing.T) {
 		p := b.copyTo(t).mustProve()

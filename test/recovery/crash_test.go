@@ -34,6 +34,7 @@ func TestCrashAsynchronous(t *testing.T) { crash(t, settings{}) }
 func TestCrashSynchronous(t *testing.T) { crash(t, settings{Synchronous: true}) }
 
 func crash(t *testing.T, set settings) {
+	t.Parallel()
 	rounds := crashRounds(t) / 2
 	c := newCrashBed(t, set)
 	c.server = c.background("server")
@@ -138,6 +139,7 @@ func (c *crashBed) backups() int {
 
 // TestCrashDuringBackup: half a backup is not listed, and its space comes back.
 func TestCrashDuringBackup(t *testing.T) {
+	t.Parallel()
 	c := newCrashBed(t, settings{NoHeartbeat: true})
 	c.prod.Exec(t, "CREATE TABLE big AS SELECT n, md5(n::text) || md5((n+1)::text) AS v FROM generate_series(1, 300000) n")
 	before := c.size()
@@ -164,6 +166,7 @@ func TestCrashDuringBackup(t *testing.T) {
 // TestCrashDuringRestore: what a killed restore leaves cannot be taken for a
 // cluster, and the same command makes it whole.
 func TestCrashDuringRestore(t *testing.T) {
+	t.Parallel()
 	c := newCrashBed(t, settings{NoHeartbeat: true})
 	c.prod.Exec(t, "INSERT INTO paid SELECT n, md5(n::text) FROM generate_series(1, 200000) n")
 	c.startServer()
@@ -192,6 +195,7 @@ func TestCrashDuringRestore(t *testing.T) {
 // TestCrashDuringRepoInit: after a kill at any moment, the same command makes
 // the repository, or says that it is made; either way it works.
 func TestCrashDuringRepoInit(t *testing.T) {
+	t.Parallel()
 	c := newCrashBed(t, settings{NoHeartbeat: true})
 	for c.round = 1; c.round <= 8; c.round++ {
 		if err := os.RemoveAll(filepath.Join(c.dir, "repository")); err != nil {

@@ -72,20 +72,24 @@ func failedCheck(t *testing.T, p *proof.Proof, name string) {
 }
 
 func TestDamagedPageWithChecksums(t *testing.T) {
+	t.Parallel()
 	b := protected(t, targettest.Options{}, settings{}, func(b *bed) { damagePage(t, b.prod, "plain", 3, false) })
 	failedCheck(t, notProven(t, b), "page-checksums")
 }
 
 func TestZeroedHeapPageWithoutChecksums(t *testing.T) {
+	t.Parallel()
 	b := protected(t, targettest.Options{NoChecksums: true}, settings{}, func(b *bed) { damagePage(t, b.prod, "plain", 3, true) })
 	failedCheck(t, notProven(t, b), "zero-pages")
 }
 
 func TestHealthyWithoutChecksums(t *testing.T) {
+	t.Parallel()
 	protected(t, targettest.Options{NoChecksums: true}, settings{}, nil).mustProve()
 }
 
 func TestDamagedIndexWithoutChecksums(t *testing.T) {
+	t.Parallel()
 	b := protected(t, targettest.Options{NoChecksums: true}, settings{}, func(b *bed) {
 		// The index says that rows exist which the table does not have.
 		b.prod.Exec(t, "CREATE TABLE torn AS SELECT n FROM generate_series(1, 2000) n; CREATE INDEX torn_n ON torn (n); UPDATE pg_index SET indisready = false WHERE indexrelid = 'torn_n'::regclass; INSERT INTO torn SELECT generate_series(2001, 2100); UPDATE pg_index SET indisready = true WHERE indexrelid = 'torn_n'::regclass")
@@ -94,6 +98,7 @@ func TestDamagedIndexWithoutChecksums(t *testing.T) {
 }
 
 func TestUnloggedTable(t *testing.T) {
+	t.Parallel()
 	b := protected(t, targettest.Options{}, settings{}, func(b *bed) {
 		b.prod.Exec(t, "CREATE UNLOGGED TABLE basket AS SELECT generate_series(1, 5000) n")
 	})
@@ -101,6 +106,7 @@ func TestUnloggedTable(t *testing.T) {
 }
 
 func TestUnsafeSettings(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"fsync", "full_page_writes"} {
 		t.Run(name, func(t *testing.T) {
 			b := protected(t, targettest.Options{Settings: map[string]string{name: "off"}}, settings{}, nil)
@@ -110,6 +116,7 @@ func TestUnsafeSettings(t *testing.T) {
 }
 
 func TestStreamDeadWhileSlotHoldsLog(t *testing.T) {
+	t.Parallel()
 	b := protected(t, targettest.Options{}, settings{DataLoss: "2s"}, nil)
 	b.endServer(syscall.SIGKILL)
 	b.load(3)
@@ -118,6 +125,7 @@ func TestStreamDeadWhileSlotHoldsLog(t *testing.T) {
 }
 
 func TestProductionDownAndNobodyKnows(t *testing.T) {
+	t.Parallel()
 	b := protected(t, targettest.Options{}, settings{}, nil)
 	b.endServer(syscall.SIGTERM)
 	if err := os.RemoveAll(filepath.Join(b.dir, "state")); err != nil {
@@ -130,6 +138,7 @@ func TestProductionDownAndNobodyKnows(t *testing.T) {
 }
 
 func TestWrongCluster(t *testing.T) {
+	t.Parallel()
 	b := protected(t, targettest.Options{}, settings{}, nil)
 	b.endServer(syscall.SIGTERM)
 	other := targettest.Start(t, targettest.Options{SegmentMiB: 1})
@@ -143,6 +152,7 @@ func TestWrongCluster(t *testing.T) {
 }
 
 func TestHeartbeatChainBroken(t *testing.T) {
+	t.Parallel()
 	b := protected(t, targettest.Options{}, settings{}, nil)
 	b.until("a few beats", func() bool { return b.prod.Query(t, "SELECT count(*) > 8 FROM refloat.heartbeat") == "t" })
 	b.endServer(syscall.SIGTERM)
@@ -153,8 +163,10 @@ func TestHeartbeatChainBroken(t *testing.T) {
 }
 
 func TestTablespaces(t *testing.T) {
+	t.Parallel()
 	at := targettest.TempDir(t)
-	b := protected(t, targettest.Options{}, settings{}, func(b *bed) {
+	// Production itself must leave its files alone meanwhile.
+	b := protected(t, targettest.Options{Settings: map[string]string{"autovacuum": "off"}}, settings{}, func(b *bed) {
 		b.prod.Exec(t, "CREATE TABLESPACE outside LOCATION '"+at+"'")
 		b.prod.Exec(t, "CREATE TABLE far TABLESPACE outside AS SELECT generate_series(1, 5000) n")
 	})
@@ -199,6 +211,7 @@ func tree(t *testing.T, dir string) string {
 }
 
 func TestServerKilledDuringBackup(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, targettest.Options{SegmentMiB: 1}, settings{})
 	b.prod.Exec(t, schema)
 	b.prod.Exec(t, "CREATE TABLE big AS SELECT n, md5(n::text) || md5((n+1)::text) AS v FROM generate_series(1, 1500000) n")
@@ -223,6 +236,7 @@ func TestServerKilledDuringBackup(t *testing.T) {
 }
 
 func TestPassphraseGone(t *testing.T) {
+	t.Parallel()
 	b := protected(t, targettest.Options{}, settings{}, nil)
 	before := len(b.blobs(""))
 	b.endServer(syscall.SIGTERM)
@@ -237,6 +251,7 @@ func TestPassphraseGone(t *testing.T) {
 }
 
 func TestDiskFullDuringBackup(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("mounting a small file system needs root")
 	}
@@ -274,6 +289,7 @@ func TestDiskFullDuringBackup(t *testing.T) {
 }
 
 func TestFailover(t *testing.T) {
+	t.Parallel()
 	b := protected(t, targettest.Options{}, settings{}, nil)
 	b.prod.Exec(t, "CHECKPOINT")
 	// A crash of the old primary, and a promoted copy in its place: the same
@@ -306,6 +322,7 @@ func TestFailover(t *testing.T) {
 }
 
 func TestSupportedVersions(t *testing.T) {
+	t.Parallel()
 	for _, major := range []int{14, 15, 16, 17, 18} {
 		t.Run(fmt.Sprint(major), func(t *testing.T) {
 			set := map[string]string{}

@@ -293,6 +293,9 @@ func TestNoIncremental(t *testing.T) {
 
 // A standby is a source too, and so is the primary that it becomes.
 func TestStandby(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector finds nothing in it that it does not elsewhere")
+	}
 	t.Parallel()
 	srv := targettest.Start(t, targettest.Options{})
 	fill(t, srv, 5000)

@@ -37,6 +37,9 @@ func (d *discardLog) Wake() <-chan struct{}              { return d.wake }
 // A server that is stopped keeps its connection open; TCP alone would wait for
 // it without end.
 func TestStalledServerEndsStream(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector finds nothing in it that it does not elsewhere")
+	}
 	t.Parallel()
 	srv := targettest.Start(t, targettest.Options{SegmentMiB: 1})
 	c, err := New(Options{DSN: srv.DSN("postgres"), StallTimeout: time.Second})

@@ -16,6 +16,9 @@ import (
 // commit times, a made tablespace, log switches, records over page and segment
 // borders, and the end.
 func TestWalkLog(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector finds nothing in it that it does not elsewhere")
+	}
 	for _, major := range []int{14, 15, 16, 17, 18} {
 		t.Run(strconv.Itoa(major), func(t *testing.T) {
 			c := targettest.Start(t, targettest.Options{Major: major, SegmentMiB: 1, Settings: map[string]string{"track_commit_timestamp": "on", "wal_keep_size": "256MB", "full_page_writes": "on"}})
