@@ -291,6 +291,9 @@ func (s *Server) LastWords() []string {
 	}
 	var out []string
 	for i, l := range lines {
+		if strings.Contains(l, "the database system is") || strings.Contains(l, "Hot standby mode is disabled") {
+			continue // an answer to our own asking whether it serves yet
+		}
 		if strings.Contains(l, "FATAL:") || strings.Contains(l, "PANIC:") || strings.Contains(l, "ERROR:") ||
 			i > 0 && len(out) > 0 && (strings.Contains(l, "DETAIL:") || strings.Contains(l, "HINT:")) || strings.Contains(l, "refloat:") {
 			out = append(out, l)

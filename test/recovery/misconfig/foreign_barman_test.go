@@ -20,6 +20,7 @@ type barBed struct {
 	dir  string // on another device than the data
 	conf string
 	p    *peer
+	far  string // a tablespace, which no drill may touch
 }
 
 func (b *barBed) config(t *testing.T, name, home, more string) string {
@@ -50,7 +51,9 @@ func newBarBed(t *testing.T) *barBed {
 	b.archive(t)
 	archivedPast(t, b.srv, 1)
 	b.p.must("archive-wal", "demo")
-	b.srv.Exec(t, "CREATE TABLE kept AS SELECT generate_series(1, 2000) n")
+	b.far = targettest.TempDir(t)
+	b.srv.Exec(t, "CREATE TABLESPACE far LOCATION '"+b.far+"'")
+	b.srv.Exec(t, "CREATE TABLE kept TABLESPACE far AS SELECT generate_series(1, 2000) n")
 	b.backup(t)
 	for range 4 {
 		b.srv.Exec(t, "INSERT INTO kept SELECT generate_series(1, 2000)")
@@ -111,7 +114,12 @@ func TestForeignBarman(t *testing.T) {
 	}
 	t.Run("healthy", func(t *testing.T) {
 		isFine(t, found(t, b.srv, place(b.conf)))
+		b.srv.Exec(t, "CHECKPOINT")
+		before := filesOf(t, b.far)
 		drilled(t, b.srv, place(b.conf), proof.Proven, "production's archiver vouches")
+		if after := filesOf(t, b.far); after != before {
+			t.Errorf("the drill touched production's tablespace:\n%s\n%s", before, after)
+		}
 		tab.add("healthy", "nothing", "proven", says(b.conf))
 	})
 	wals := b.dir + "/home/demo/wals"

@@ -174,4 +174,24 @@ func archivedPast(t *testing.T, srv *targettest.Cluster, n int) {
 	})
 }
 
+// filesOf are the files below a folder, with what tells whether one was changed.
+func filesOf(t *testing.T, dir string) string {
+	t.Helper()
+	var out strings.Builder
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		i, err := d.Info()
+		if err == nil {
+			fmt.Fprintln(&out, path, i.Size(), i.ModTime().UnixNano())
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
 const week = 7 * 24 * time.Hour

@@ -19,6 +19,7 @@ type restBed struct {
 	dir  string // on another device than the data
 	conf string
 	p    *peer
+	far  string // a tablespace, which no drill may touch
 }
 
 const cipher = "repo1-cipher-type=aes-256-cbc\nrepo1-cipher-pass=a-passphrase-for-tests\n"
@@ -50,7 +51,9 @@ func newRestBed(t *testing.T) *restBed {
 	b.p = &peer{t: t, srv: b.srv, args: []string{"pgbackrest", "--config=" + b.conf, "--stanza=demo"}}
 	b.p.must("stanza-create")
 	b.archiveWith(t, "pgbackrest --config="+b.conf+" --stanza=demo archive-push %p")
-	b.srv.Exec(t, "CREATE TABLE kept AS SELECT generate_series(1, 2000) n")
+	b.far = targettest.TempDir(t)
+	b.srv.Exec(t, "CREATE TABLESPACE far LOCATION '"+b.far+"'")
+	b.srv.Exec(t, "CREATE TABLE kept TABLESPACE far AS SELECT generate_series(1, 2000) n")
 	b.p.must("backup", "--type=full")
 	for range 3 {
 		b.srv.Exec(t, "INSERT INTO kept SELECT generate_series(1, 2000)")
@@ -78,7 +81,12 @@ func TestForeignPgBackRest(t *testing.T) {
 	tab := table{heads: []string{"refloat check", "refloat drill --from", "pgbackrest check", "verify", "info"}}
 	t.Run("healthy", func(t *testing.T) {
 		isFine(t, found(t, b.srv, b.place(b.conf)))
+		b.srv.Exec(t, "CHECKPOINT")
+		before := filesOf(t, b.far)
 		drilled(t, b.srv, b.place(b.conf), proof.Proven, "production's archiver vouches")
+		if after := filesOf(t, b.far); after != before {
+			t.Errorf("the drill touched production's tablespace:\n%s\n%s", before, after)
+		}
 		tab.add("healthy", append([]string{"nothing", "proven"}, said3(b.p)...)...)
 	})
 	// A copy of the repository, broken.
