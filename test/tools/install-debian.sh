@@ -19,6 +19,7 @@ if [ "${1:-demo}" = test ]; then
 	want chromium chromium
 	want pgbackrest pgbackrest
 	want barman barman
+	want faketime faketime
 fi
 [ -n "$need" ] || exit 0
 sudo=

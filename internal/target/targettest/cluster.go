@@ -28,6 +28,9 @@ type Options struct {
 	Settings    map[string]string // appended to postgresql.conf
 	NoChecksums bool
 	SegmentMiB  int // WAL segment size; default 16
+	// FakeClock runs the server by a clock that SetClock moves, through Debian's
+	// faketime.
+	FakeClock bool
 }
 
 // Cluster is a running server, signed in to as superuser "postgres" with
@@ -39,6 +42,7 @@ type Cluster struct {
 	Port  int
 	base  string
 	proc  *process
+	clock string // file that libfaketime reads; empty for the real clock
 }
 
 type process struct {
@@ -90,6 +94,10 @@ func Start(t testing.TB, o Options) *Cluster {
 	c.run(t, "initdb", args...)
 	c.Port = FreePort(t)
 	c.configure(t, o.Settings)
+	if o.FakeClock {
+		c.clock = filepath.Join(c.base, "clock")
+		c.SetClock(t, 0)
+	}
 	t.Cleanup(func() { c.end(syscall.SIGQUIT) })
 	c.Start(t)
 	return c
@@ -133,6 +141,33 @@ func appendTo(path, text string) error {
 	return errors.Join(err, f.Close())
 }
 
+// SetClock moves the server's clock to so much after the real one, at once.
+func (c *Cluster) SetClock(t testing.TB, after time.Duration) {
+	t.Helper()
+	temp := c.clock + ".new"
+	if err := os.WriteFile(temp, fmt.Appendf(nil, "%+ds\n", int(after.Seconds())), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(temp, c.clock); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fakeClock finds libfaketime, or skips the test; with REFLOAT_TEST_REQUIRE=1
+// its absence is a failure.
+func fakeClock(t testing.TB) string {
+	t.Helper()
+	found, _ := filepath.Glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+	if len(found) > 0 {
+		return found[0]
+	}
+	if os.Getenv("REFLOAT_TEST_REQUIRE") == "1" {
+		t.Fatal("libfaketime is not installed; run test/tools/install-debian.sh test")
+	}
+	t.Skip("libfaketime is not installed")
+	return ""
+}
+
 // FreePort returns a TCP port that was free a moment ago.
 func FreePort(t testing.TB) int {
 	t.Helper()
@@ -156,6 +191,9 @@ func (c *Cluster) Start(t testing.TB) {
 	}
 	defer func() { _ = logf.Close() }()
 	cmd := exec.Command(filepath.Join(c.Bin, "postgres"), "-D", c.Dir)
+	if c.clock != "" {
+		cmd.Env = append(os.Environ(), "LD_PRELOAD="+fakeClock(t), "FAKETIME_TIMESTAMP_FILE="+c.clock, "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1")
+	}
 	cmd.Stdout, cmd.Stderr = logf, logf
 	// The server dies with the test process, however that ends.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: credential(t), Pdeathsig: syscall.SIGQUIT}
