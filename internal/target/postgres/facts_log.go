@@ -55,6 +55,8 @@ func (g gathering) slots(ctx context.Context) ([]target.SlotFacts, error) {
 	})
 }
 
+// senders leaves out connections that have asked for no log yet: our own look
+// over the replication protocol is one.
 func (g gathering) senders(ctx context.Context) ([]target.Sender, error) {
 	query := `
 		SELECT coalesce(r.usename::text, ''), coalesce(r.application_name, ''), coalesce(host(r.client_addr), ''),
@@ -63,7 +65,8 @@ func (g gathering) senders(ctx context.Context) ([]target.Sender, error) {
 		       greatest(0, coalesce(pg_wal_lsn_diff(` + g.endOfLog() + `, coalesce(r.replay_lsn, r.flush_lsn, r.sent_lsn)), 0))::bigint,
 		       (coalesce(extract(epoch FROM r.replay_lag), 0) * 1e9)::bigint, r.backend_start
 		FROM pg_stat_replication r LEFT JOIN pg_stat_ssl x ON x.pid = r.pid
-		LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid ORDER BY r.backend_start ` + rowsLimit
+		LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid
+		WHERE coalesce(r.state, '') <> 'startup' ORDER BY r.backend_start ` + rowsLimit
 	return collect(ctx, g.conn, query, func(s *target.Sender) []any {
 		return []any{&s.Role, &s.Application, &s.Address, &s.Local, &s.TLS, &s.Slot, &s.State, &s.Sync, &s.Behind, (*int64)(&s.ReplayLag), &s.Since}
 	})
