@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"cmd/refloat":                        {"internal/cli"},
 	"internal/app":                       {"*"},
 	"internal/cli":                       {"internal/app", "internal/config"},
-	"internal/config":                    {"internal/audit", "internal/foreign"}, // the names of rules and places
+	"internal/config":                    {"internal/alert", "internal/audit", "internal/foreign"}, // their options, the names of rules and places
 	"internal/secret":                    {},
 	"internal/target":                    {},
 	"internal/target/postgres":           {},
@@ -40,12 +40,18 @@ var mayImport = map[string][]string{
 	"internal/foreign/dump":              {"internal/foreign"},
 	"internal/foreign/jobs":              {"internal/foreign"},
 	"internal/audit":                     {"internal/foreign"},
+	"internal/alert":                     {},
+	"internal/alert/email":               {"internal/alert"},
+	"internal/alert/webhook":             {"internal/alert"},
+	"internal/alert/chat":                {"internal/alert"},
+	"internal/alert/inbound":             {"internal/alert"},
+	"internal/monitor":                   {},
 	"internal/journal":                   {},
 	"internal/schedule":                  {},
 	"internal/status":                    {"internal/proof"},
-	"internal/store/sqlite":              {"internal/journal", "internal/proof", "internal/status"},
-	"internal/store/storetest":           {"internal/journal", "internal/proof", "internal/status"},
-	"internal/server":                    {"internal/status", "internal/journal", "internal/proof"},
+	"internal/store/sqlite":              {"internal/alert", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
+	"internal/store/storetest":           {"internal/alert", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
+	"internal/server":                    {"internal/alert", "internal/status", "internal/journal", "internal/proof"},
 }
 
 // onlyIn lists modules of others that one room alone may import.
@@ -59,6 +65,9 @@ var onlyIn = map[string][]string{
 	"github.com/vbauerster/mpb":   {"internal/cli"},
 	"github.com/goccy/go-yaml":    {"internal/config"},
 
+	"github.com/wneessen/go-mail":         {"internal/alert/email"},
+	"github.com/nicholas-fedor/shoutrrr":  {"internal/alert/chat"},
+	"github.com/arran4/golang-ical":       {"internal/alert"},
 	"github.com/owenrumney/go-sarif":      {"internal/cli"},
 	"github.com/jstemmer/go-junit-report": {"internal/cli"},
 	"aead.dev/minisign":                   {"internal/proof"},
