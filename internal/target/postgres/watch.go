@@ -1,0 +1,120 @@
+package postgres
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/refloat-db/refloat/internal/target"
+)
+
+// lookSQL asks, in one round trip and without a lock on any table: is this a
+// standby, would a transaction be read-only, how many processes hold a place,
+// and how many places ordinary roles have. Exporting a snapshot writes one small
+// file in the data directory, so that a full disk is seen; it needs no rights
+// and leaves nothing behind (PostgreSQL docs, Snapshot Synchronization
+// Functions).
+const lookSQL = `BEGIN;
+SELECT pg_is_in_recovery()::text, current_setting('transaction_read_only'),
+  (SELECT count(*) FROM pg_stat_get_backend_idset())::text,
+  (current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int - coalesce(current_setting('reserved_connections', true), '0')::int)::text,
+  pg_export_snapshot();
+ROLLBACK`
+
+// Watch is the side of a cluster that the monitor looks at.
+type Watch struct {
+	cluster *Cluster
+}
+
+// Watch returns the cluster's side that is looked at.
+func (c *Cluster) Watch() *Watch { return &Watch{cluster: c} }
+
+// Look signs in over a connection of its own and asks once. It gives up when
+// patience passes without a byte from the server, and after three times that
+// whatever comes.
+func (w *Watch) Look(ctx context.Context, patience time.Duration) target.Look {
+	began := time.Now()
+	limited, p := watchProgress(ctx, patience)
+	defer p.stop()
+	var l target.Look
+	conn, err := w.dial(limited, p)
+	if err == nil {
+		var row []string
+		if row, err = askLook(limited, conn); err == nil {
+			l = readLook(row)
+		}
+		p.stop()
+		go hangUp(conn)
+	}
+	if err != nil {
+		l = lookOf(err, p)
+	}
+	if ctx.Err() != nil {
+		l.Sees = target.Blind
+	}
+	l.At, l.Took, l.Fresh = began, time.Since(began), true
+	return l
+}
+
+// hangUp ends a session that is of no more use, in its own time.
+func hangUp(conn *pgconn.PgConn) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_ = conn.Close(ctx) // however it ends
+}
+
+func (w *Watch) dial(ctx context.Context, p *progress) (*pgconn.PgConn, error) {
+	config := w.cluster.config.Config.Copy()
+	config.ConnectTimeout = 0 // patience decides
+	config.RuntimeParams["application_name"] = "refloat watch"
+	dial := config.DialFunc
+	config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		p.connect()
+		return &progressConn{Conn: c, p: p}, nil
+	}
+	return pgconn.ConnectConfig(ctx, config)
+}
+
+// askLook runs lookSQL and returns its one row.
+func askLook(ctx context.Context, conn *pgconn.PgConn) ([]string, error) {
+	results, err := conn.Exec(ctx, lookSQL).ReadAll()
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range results {
+		for _, row := range r.Rows {
+			out := make([]string, len(row))
+			for i, v := range row {
+				out[i] = string(v)
+			}
+			return out, nil
+		}
+	}
+	return nil, nil
+}
+
+// readLook reads the row of lookSQL. Places that are all taken are not judged
+// here: only a refused session shows that.
+func readLook(row []string) target.Look {
+	l := target.Look{Sees: target.Serving}
+	if len(row) < 4 {
+		return target.Look{Sees: target.Failing, Detail: "the answer is not PostgreSQL's"}
+	}
+	l.Standby = row[0] == "true"
+	l.Used, _ = strconv.Atoi(row[2]) // 0 for unknown
+	l.Room, _ = strconv.Atoi(row[3])
+	switch {
+	case l.Standby:
+		l.Sees, l.Detail = target.ReadOnly, "it is in recovery, a standby"
+	case row[1] == "on":
+		l.Sees, l.Detail = target.ReadOnly, "default_transaction_read_only is on"
+	}
+	return l
+}
