@@ -188,7 +188,7 @@ func (m *Machine) serving(l target.Look) []Event {
 		if !tells {
 			return nil
 		}
-		m.state, m.good, m.goods = Recovering, l.At, 1
+		m.state, m.good, m.goods = Recovering, l.End(), 1
 		return []Event{{Kind: Returned, At: l.End(), State: Recovering, Outage: m.outage}}
 	case Recovering:
 		if !tells {

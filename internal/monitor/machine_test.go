@@ -57,7 +57,7 @@ func TestCrashIsConfirmedAtOnceAndEndsOnce(t *testing.T) {
 	s.want(s.see(4500, true, target.Serving))
 	e = s.see(5500, true, target.Serving)
 	s.want(e, Recovered)
-	if !e[0].Outage.Recovered.Equal(at(2500)) {
+	if !e[0].Outage.Recovered.Equal(at(2501)) {
 		t.Fatalf("recovered at %s", e[0].Outage.Recovered)
 	}
 	// Sixty seconds on it is a new outage.

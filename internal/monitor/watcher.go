@@ -58,6 +58,8 @@ type Watcher struct {
 	flying  int // fresh looks in the air; Run's goroutine only
 	holding bool
 	holdAt  time.Time
+	letGo   context.CancelFunc // ends the held session
+	mute    bool               // the held session was asked and has not answered
 	nextAt  time.Time
 	work    sync.WaitGroup
 }
@@ -122,7 +124,8 @@ func (w *Watcher) Run(ctx context.Context) {
 		case l := <-w.looks:
 			w.see(l)
 		case <-w.held:
-			w.holding = false
+			w.letGo()
+			w.holding, w.mute = false, false
 		case <-timer.C:
 		}
 		timer.Reset(w.act(ctx, time.Now()))
@@ -135,6 +138,12 @@ func (w *Watcher) see(l target.Look) {
 	}
 	if quiet(l.Sees) && w.o.Pulse.HeldUp(l.At, l.End()) > w.o.Rules.Patience/4 {
 		l.Sees = target.Blind // it was we who did not look
+	}
+	if !l.Fresh && !l.Write {
+		w.mute = l.Sees == target.Silent
+	}
+	if l.Fresh && l.Sees == target.Serving && w.mute && w.letGo != nil {
+		w.letGo() // the server answers others: this session is lost on the way
 	}
 	w.mu.Lock()
 	if l.Fresh && l.Sees == target.Serving {
@@ -209,15 +218,13 @@ func (w *Watcher) look(ctx context.Context) {
 }
 
 func (w *Watcher) hold(ctx context.Context, now time.Time) {
-	w.holding, w.holdAt = true, now
+	w.holding, w.holdAt, w.mute = true, now, false
+	ctx, w.letGo = context.WithCancel(ctx)
 	w.work.Go(func() {
 		w.o.Eyes.Hold(ctx, w.o.Every, func() time.Duration { return w.patience() / 2 }, func(l target.Look) {
 			l.Fresh = false
 			w.Tell(ctx, l)
 		})
-		select {
-		case w.held <- struct{}{}:
-		case <-ctx.Done():
-		}
+		w.held <- struct{}{} // room for one, and there is one session
 	})
 }

@@ -31,6 +31,8 @@ type Options struct {
 	// FakeClock runs the server by a clock that SetClock moves, through Debian's
 	// faketime.
 	FakeClock bool
+	// Base is where the cluster is made; a temporary directory when empty.
+	Base string
 }
 
 // Cluster is a running server, signed in to as superuser "postgres" with
@@ -79,7 +81,10 @@ func Start(t testing.TB, o Options) *Cluster {
 	if o.Major == 0 {
 		o.Major = 15
 	}
-	c := &Cluster{Major: o.Major, Bin: BinDir(t, o.Major), base: TempDir(t)}
+	c := &Cluster{Major: o.Major, Bin: BinDir(t, o.Major), base: o.Base}
+	if c.base == "" {
+		c.base = TempDir(t)
+	}
 	c.Dir = filepath.Join(c.base, "data")
 	args := []string{"-D", c.Dir, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"}
 	switch {
