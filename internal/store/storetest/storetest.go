@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/refloat-db/refloat/internal/alert"
 	"github.com/refloat-db/refloat/internal/journal"
 	"github.com/refloat-db/refloat/internal/status"
 	"github.com/refloat-db/refloat/internal/target"
@@ -18,6 +19,10 @@ import (
 type Store interface {
 	journal.Log
 	status.Memory
+	Save(ctx context.Context, all ...alert.Record) error
+	OpenRecords(ctx context.Context, kind string) ([]alert.Record, error)
+	RecentRecords(ctx context.Context, kind string, limit int) ([]alert.Record, error)
+	OneRecord(ctx context.Context, kind, id string) (alert.Record, error)
 	Close() error
 }
 
@@ -26,7 +31,7 @@ type Store interface {
 func Run(t *testing.T, open func(t *testing.T) (first Store, reopen func() Store)) {
 	for name, f := range map[string]func(*testing.T, Store, func() Store){
 		"journal": testJournal, "journal of many writers": testManyWriters, "marks": testMarks, "beats": testBeats,
-		"measurements": testMeasurements, "facts": testFacts, "alarms": testAlarms, "targets are apart": testApart,
+		"measurements": testMeasurements, "facts": testFacts, "alarms": testAlarms, "paging": testPaging, "targets are apart": testApart,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, reopen := open(t)
@@ -233,5 +238,49 @@ func testApart(t *testing.T, s Store, _ func() Store) {
 	}
 	if got, err := s.Alarms(ctx, "b"); err != nil || len(got) != 0 {
 		t.Errorf("another target's alarms: %v %v", got, err)
+	}
+}
+
+func testPaging(t *testing.T, s Store, reopen func() Store) {
+	ctx := context.Background()
+	put := func(kind, id string, open bool, at time.Time, value string) alert.Record {
+		t.Helper()
+		r, err := alert.NewRecord(kind, id, "a", open, at, value)
+		must(t, err)
+		return r
+	}
+	must(t, s.Save(ctx))
+	must(t, s.Save(ctx, put("alert", "2", true, noon.Add(time.Second), "two"), put("alert", "1", true, noon, "one"), put("chain", "1", true, noon, "chain")))
+	must(t, s.Save(ctx, put("alert", "1", false, noon, "one, over")))
+	s = reopen()
+	open, err := s.OpenRecords(ctx, "alert")
+	must(t, err)
+	if len(open) != 1 || open[0].ID != "2" || !open[0].At.Equal(noon.Add(time.Second)) || open[0].Target != "a" {
+		t.Fatalf("open: %+v", open)
+	}
+	recent, err := s.RecentRecords(ctx, "alert", 10)
+	must(t, err)
+	if len(recent) != 2 || recent[0].ID != "2" || recent[1].Open {
+		t.Fatalf("recent: %+v", recent)
+	}
+	one, err := s.OneRecord(ctx, "alert", "1")
+	must(t, err)
+	var text string
+	must(t, one.Read(&text))
+	if text != "one, over" {
+		t.Fatalf("read %q", text)
+	}
+	if _, err := s.OneRecord(ctx, "alert", "3"); !errors.Is(err, status.ErrNothing) {
+		t.Fatalf("a record that is not there: %v", err)
+	}
+	// All or none.
+	broken := put("alert", "5", true, noon, "x")
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := s.Save(cancelled, broken); err == nil {
+		t.Fatal("a cancelled save passed")
+	}
+	if all, err := s.RecentRecords(ctx, "alert", 10); err != nil || len(all) != 2 {
+		t.Fatalf("%+v %v", all, err)
 	}
 }
