@@ -15,6 +15,7 @@ import (
 	"github.com/refloat-db/refloat/internal/secret"
 	"github.com/refloat-db/refloat/internal/status"
 	"github.com/refloat-db/refloat/internal/target"
+	"github.com/refloat-db/refloat/internal/target/postgres"
 )
 
 // pollEvery is how often a receiver is asked how far it is.
@@ -141,6 +142,13 @@ func (a *App) care(repo *repository.Repository, name string) (Care, func(), erro
 		ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 		defer cancel()
 		return judge(a.auditFacts(ctx, name, t)), nil
+	}
+	if t.Watch.Enabled {
+		eyes, err := a.cluster(name, "refloat watch")
+		if err != nil {
+			return Care{}, nil, err
+		}
+		c.Eyes, c.WatchEvery, c.Standby, c.Write = eyes.Watch(), t.Watch.Every.Std(), t.Watch.Standby, postgres.WriteLook
 	}
 	c.Stamp = func(ctx context.Context) (string, error) { return a.stamp(ctx, source, t) }
 	done := func() {}

@@ -12,6 +12,7 @@ import (
 	"github.com/refloat-db/refloat/internal/audit"
 	"github.com/refloat-db/refloat/internal/backup"
 	"github.com/refloat-db/refloat/internal/journal"
+	"github.com/refloat-db/refloat/internal/monitor"
 	"github.com/refloat-db/refloat/internal/proof"
 	"github.com/refloat-db/refloat/internal/schedule"
 	"github.com/refloat-db/refloat/internal/secret"
@@ -64,6 +65,13 @@ type Care struct {
 	// Beat writes the next beat; nil when the heartbeat is not granted.
 	Beat      func(ctx context.Context) (target.Beat, error)
 	BeatEvery time.Duration // default 1 s
+
+	// Eyes look at the target; nil for not watching it. Write says what a beat's
+	// outcome means for the server.
+	Eyes       monitor.Eyes
+	WatchEvery time.Duration // between looks; default 500 ms
+	Standby    bool          // the target is meant to be in recovery
+	Write      func(began time.Time, took time.Duration, err error) target.Look
 
 	// Backup takes a base backup.
 	Backup func(ctx context.Context) (backup.Backup, error)
@@ -244,6 +252,9 @@ func (r *running) start(ctx context.Context) error {
 	for _, c := range r.o.Targets {
 		w := newWatch(c, r.state, r.log.With("target", string(c.Target)), r.record, r.enqueue)
 		r.targets = append(r.targets, w)
+	}
+	r.startWatching(life)
+	for _, w := range r.targets {
 		r.later(w.start(life))
 	}
 	if err := r.jobs.Start(life); err != nil {

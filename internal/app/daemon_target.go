@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/refloat-db/refloat/internal/backup"
+	"github.com/refloat-db/refloat/internal/monitor"
 	"github.com/refloat-db/refloat/internal/status"
 	"github.com/refloat-db/refloat/internal/target"
 )
@@ -69,8 +70,9 @@ type watch struct {
 	raising  sync.Mutex      // held while an alarm is raised
 	repo     status.Facts    // what the repository said last
 	repoRead bool
-	heard    time.Time // log, or an idle server's word, arrived last; guarded by mu
-	told     string    // the trouble told last; guarded by mu
+	heard    time.Time        // log, or an idle server's word, arrived last; guarded by mu
+	told     string           // the trouble told last; guarded by mu
+	seen     *monitor.Watcher // nil when the target is not watched
 }
 
 func newWatch(c Care, mem memory, log *slog.Logger, record recordFunc, enqueue enqueueFunc) *watch {
@@ -270,9 +272,13 @@ func (w *watch) gap(ctx context.Context, g backup.Gap) {
 func (w *watch) beatOnce(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, beatTimeout)
 	defer cancel()
+	began := time.Now()
 	b, err := w.Beat(limited)
 	if ctx.Err() != nil {
 		return
+	}
+	if w.seen != nil && w.Write != nil {
+		w.seen.Tell(ctx, w.Write(began, time.Since(began), err))
 	}
 	w.mu.Lock()
 	last := w.beat.At

@@ -88,6 +88,7 @@ type Target struct {
 	Backup       Backup     `yaml:"backup" jsonschema_description:"Base backups."`
 	Log          Log        `yaml:"log" jsonschema_description:"The continuous log."`
 	Heartbeat    Heartbeat  `yaml:"heartbeat" jsonschema_description:"The small row written to the target, which a drill looks for."`
+	Watch        Watch      `yaml:"watch" jsonschema_description:"Whether the target serves, looked at by refloat server."`
 	Drill        Drill      `yaml:"drill" jsonschema_description:"Rehearsed restores."`
 	Retention    Retention  `yaml:"retention" jsonschema_description:"What is kept."`
 	Foreign      []string   `yaml:"foreign" jsonschema_description:"Where another tool keeps backups of this server: pgbackrest:STANZA, barman:SERVER, wal-g, wal-g:PREFIX, dump:/path or jobs:/path. The usual places are found by themselves."`
@@ -143,6 +144,13 @@ type Heartbeat struct {
 	Every   Duration `yaml:"every" jsonschema_description:"How often. Default: 1s."`
 }
 
+// Watch says how a target is looked at.
+type Watch struct {
+	Enabled bool     `yaml:"enabled" jsonschema_description:"Look at it; needs no more than the right to connect. Default: true."`
+	Every   Duration `yaml:"every" jsonschema_description:"How often, through a session that is kept open. Default: 500ms."`
+	Standby bool     `yaml:"standby" jsonschema_description:"The target is meant to be a standby: that it takes no writes is right."`
+}
+
 // Drill says how restores are rehearsed.
 type Drill struct {
 	Schedule       Schedule    `yaml:"schedule" jsonschema_description:"When. Default: weekly sun 04:00."`
@@ -185,6 +193,7 @@ func defaultTarget() Target {
 		Backup:     Backup{Schedule: "0 2 * * *", Read: "protocol", MaxChain: 5},
 		Log:        Log{Enabled: true, PartialEvery: Duration(10 * time.Second), MaxRetained: 10 << 30, MaxSpool: 10 << 30},
 		Heartbeat:  Heartbeat{Enabled: true, Every: Duration(time.Second)},
+		Watch:      Watch{Enabled: true, Every: Duration(500 * time.Millisecond)},
 		Drill:      Drill{Schedule: "0 4 * * 0", RunAs: "postgres"},
 		Retention:  Retention{Schedule: "0 5 * * *", Days: 14, Weekly: 4, Monthly: 6},
 		Check:      Check{Schedule: "0 3 * * *"},

@@ -175,7 +175,7 @@ func (r *Report) slot(now time.Time) {
 // Alarms that mean that something promised does not hold.
 func criticalAlarm(code string) bool {
 	switch code {
-	case AlarmGap, AlarmSlotGone, AlarmLogStopped, AlarmDamage, AlarmDrill:
+	case AlarmOutage, AlarmGap, AlarmSlotGone, AlarmLogStopped, AlarmDamage, AlarmDrill:
 		return true
 	}
 	return false

@@ -50,6 +50,7 @@ const (
 	AlarmMissed     = "schedule-missed" // due work did not run when it was due
 	AlarmHeartbeat  = "heartbeat"       // the heartbeat cannot be written
 	AlarmDamage     = "repository-damage"
+	AlarmOutage     = "outage"  // the target does not serve
 	AlarmFinding    = "finding" // the audit found something grave
 )
 

@@ -89,13 +89,14 @@ func askLook(ctx context.Context, conn *pgconn.PgConn) ([]string, error) {
 		return nil, err
 	}
 	for _, r := range results {
-		for _, row := range r.Rows {
-			out := make([]string, len(row))
-			for i, v := range row {
-				out[i] = string(v)
-			}
-			return out, nil
+		if len(r.Rows) == 0 {
+			continue // BEGIN
 		}
+		out := make([]string, len(r.Rows[0]))
+		for i, v := range r.Rows[0] {
+			out[i] = string(v)
+		}
+		return out, nil
 	}
 	return nil, nil
 }

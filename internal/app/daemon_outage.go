@@ -1,0 +1,144 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/refloat-db/refloat/internal/alert"
+	"github.com/refloat-db/refloat/internal/monitor"
+	"github.com/refloat-db/refloat/internal/status"
+	"github.com/refloat-db/refloat/internal/target"
+)
+
+// outageNext is what to do about an outage, as an alarm and as a page say it.
+const outageNext = "look at the server and its log; refloat status %s shows to which moment it can be restored"
+
+// line does things in order, apart from who asks for them: a watcher must not
+// wait for a disk.
+type line struct {
+	mu    sync.Mutex
+	todo  []func(context.Context)
+	woken chan struct{}
+}
+
+func newLine() *line { return &line{woken: make(chan struct{}, 1)} }
+
+func (l *line) add(f func(context.Context)) {
+	l.mu.Lock()
+	l.todo = append(l.todo, f)
+	l.mu.Unlock()
+	select {
+	case l.woken <- struct{}{}:
+	default:
+	}
+}
+
+// run does what is added until ctx ends, and then what is left.
+func (l *line) run(ctx context.Context) {
+	for {
+		l.mu.Lock()
+		todo := l.todo
+		l.todo = nil
+		l.mu.Unlock()
+		for _, f := range todo {
+			f(context.WithoutCancel(ctx))
+		}
+		if len(todo) > 0 {
+			continue
+		}
+		select {
+		case <-l.woken:
+		case <-ctx.Done():
+			l.mu.Lock()
+			left := len(l.todo)
+			l.mu.Unlock()
+			if left == 0 {
+				return
+			}
+		}
+	}
+}
+
+// startWatching watches each target that has eyes. A watcher never waits for
+// another, nor for the store.
+func (r *running) startWatching(ctx context.Context) {
+	ctx, end := context.WithCancel(ctx)
+	var parts sync.WaitGroup
+	pulse := &monitor.Pulse{}
+	parts.Go(func() { pulse.Run(ctx) })
+	events := newLine()
+	parts.Go(func() { events.run(ctx) })
+	for _, w := range r.targets {
+		if w.Eyes == nil {
+			continue
+		}
+		rules := monitor.DefaultRules()
+		rules.Standby = w.Standby
+		w.seen = monitor.NewWatcher(monitor.Options{
+			Target: w.Target, Eyes: w.Eyes, Rules: rules, Every: w.WatchEvery, Pulse: pulse,
+			On:     func(e monitor.Event) { events.add(func(ctx context.Context) { r.onWatch(ctx, w, e) }) },
+			Resume: r.openOutage(ctx, w.Target),
+		})
+		parts.Go(func() { w.seen.Run(ctx) })
+	}
+	r.later(func(context.Context) error {
+		end()
+		parts.Wait()
+		return nil
+	})
+}
+
+// openOutage is the outage that was open when the server before this one ended.
+func (r *running) openOutage(ctx context.Context, id target.ID) *monitor.Outage {
+	all, err := r.state.OpenRecords(ctx, alert.KindOutage)
+	if err != nil {
+		r.log.ErrorContext(ctx, "read open outages", "error", err)
+		return nil
+	}
+	for _, rec := range all {
+		var o monitor.Outage
+		if rec.Target == string(id) && rec.Read(&o) == nil {
+			return &o
+		}
+	}
+	return nil
+}
+
+// onWatch is what follows from a change of a target's standing: first the page,
+// then what remembers it.
+func (r *running) onWatch(ctx context.Context, w *watch, e monitor.Event) {
+	o := e.Outage
+	switch e.Kind {
+	case monitor.Suspected, monitor.Cleared, monitor.Returned:
+		w.log.Debug("watch", "change", e.Kind, "reason", o.Reason)
+		return
+	case monitor.Recovered:
+		w.log.Warn("the target serves again", "after", o.Recovered.Sub(o.FirstBad).Round(time.Millisecond), "reason", o.Reason)
+	default:
+		w.log.Error("the target does not serve", "change", e.Kind, "reason", o.Reason, "noticed_after", o.Confirmed.Sub(o.FirstBad).Round(time.Millisecond))
+	}
+	over := e.Kind == monitor.Recovered
+	r.keepOutage(ctx, o, over)
+	r.record(ctx, "target/"+string(w.Target), "outage."+string(e.Kind), o)
+	if over {
+		w.clear(ctx, status.AlarmOutage, "*")
+		return
+	}
+	detail := o.Reason
+	if o.Flapping {
+		detail += "; it comes and goes: this outage stays open until it has served for a while"
+	}
+	w.raise(ctx, status.Alarm{Code: status.AlarmOutage, Detail: detail, Next: fmt.Sprintf(outageNext, w.Target)})
+}
+
+func (r *running) keepOutage(ctx context.Context, o monitor.Outage, over bool) {
+	rec, err := alert.NewRecord(alert.KindOutage, string(o.Target)+"/"+o.FirstBad.UTC().Format("20060102T150405.000Z"), string(o.Target), !over, o.FirstBad, o)
+	if err == nil {
+		err = r.state.Save(ctx, rec)
+	}
+	if err != nil {
+		r.log.ErrorContext(ctx, "record an outage", "target", string(o.Target), "error", err)
+	}
+}
