@@ -90,8 +90,11 @@ func (d *decoder) value(n ast.Node, v reflect.Value, name string) {
 		}
 		d.mapping(n, name, func(key ast.MapKeyNode, value ast.Node) {
 			each := reflect.New(v.Type().Elem()).Elem()
-			if t, ok := each.Addr().Interface().(*Target); ok {
+			switch t := each.Addr().Interface().(type) {
+			case *Target:
 				*t = defaultTarget()
+			case *Policy:
+				*t = defaultPolicy()
 			}
 			d.value(value, each, keyText(key))
 			v.SetMapIndex(reflect.ValueOf(keyText(key)), each)
@@ -203,8 +206,25 @@ func scalarText(n ast.Node) (string, bool) {
 		return n.Value.Value, true
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
 		return n.GetToken().Value, true
+	case *ast.MappingNode:
+		if len(n.Values) == 1 {
+			return scalarText(n.Values[0])
+		}
+	case *ast.MappingValueNode:
+		return unspaced(n)
 	}
 	return "", false
+}
+
+// unspaced is text such as oncall:db, which YAML takes for text since no space
+// follows the colon, and the parser within braces for a key with a value.
+func unspaced(n *ast.MappingValueNode) (string, bool) {
+	k, v := n.Key.GetToken(), n.Value.GetToken()
+	text, ok := scalarText(n.Value)
+	if k.Type != token.StringType || !ok || v.Type != token.StringType || k.Position.Line != v.Position.Line || k.Position.Column+len(k.Value)+1 != v.Position.Column {
+		return "", false
+	}
+	return k.Value + ":" + text, true
 }
 
 // keys are all keys that t and what it holds may have.

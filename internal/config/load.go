@@ -93,6 +93,7 @@ func (l *loader) check(c *Config) {
 		l.target(name, &t)
 		c.Targets[name] = t
 	}
+	l.onCall(c)
 }
 
 func (l *loader) err() error {

@@ -6,6 +6,7 @@ package config
 import (
 	"time"
 
+	"github.com/refloat-db/refloat/internal/alert"
 	"github.com/refloat-db/refloat/internal/secret"
 )
 
@@ -16,7 +17,12 @@ type Config struct {
 	Repository Repository        `yaml:"repository" jsonschema:"required" jsonschema_description:"Where backups live."`
 	Server     Server            `yaml:"server" jsonschema_description:"Metrics and status of refloat server."`
 	Targets    map[string]Target `yaml:"targets" jsonschema_description:"The database servers in care, by name: lower-case letters, digits and inner hyphens."`
+	People     map[string]Person `yaml:"people" jsonschema_description:"Who can be paged, by name: lower-case letters, digits and inner hyphens."`
+	Teams      map[string]Team   `yaml:"teams" jsonschema_description:"Who answers for targets, and is on call when."`
+	Policies   map[string]Policy `yaml:"policies" jsonschema_description:"Who is paged when, until somebody acknowledges. One named default is for teams that name none."`
 
+	// Roster is what people, teams and policies say, read and checked.
+	Roster alert.Roster `yaml:"-"`
 	// Path is the file that was read; empty when there was none.
 	Path string `yaml:"-"`
 }
@@ -93,6 +99,8 @@ type Target struct {
 	Retention    Retention  `yaml:"retention" jsonschema_description:"What is kept."`
 	Foreign      []string   `yaml:"foreign" jsonschema_description:"Where another tool keeps backups of this server: pgbackrest:STANZA, barman:SERVER, wal-g, wal-g:PREFIX, dump:/path or jobs:/path. The usual places are found by themselves."`
 	Check        Check      `yaml:"check" jsonschema_description:"The audit that refloat server runs."`
+	Team         string     `yaml:"team" jsonschema_description:"Which team answers for it."`
+	Tier         string     `yaml:"tier" jsonschema:"enum=critical,enum=high,enum=medium,enum=low" jsonschema_description:"How grave it is when this server is down. Default: high."`
 	Suppress     []Suppress `yaml:"suppress" jsonschema_description:"Findings of refloat check that somebody accepts, until a day."`
 
 	Password secret.Value `yaml:"-"`
@@ -197,5 +205,6 @@ func defaultTarget() Target {
 		Drill:      Drill{Schedule: "0 4 * * 0", RunAs: "postgres"},
 		Retention:  Retention{Schedule: "0 5 * * *", Days: 14, Weekly: 4, Monthly: 6},
 		Check:      Check{Schedule: "0 3 * * *"},
+		Tier:       string(alert.High),
 	}
 }

@@ -68,6 +68,7 @@ var onlyIn = map[string][]string{
 	"github.com/wneessen/go-mail":         {"internal/alert/email"},
 	"github.com/nicholas-fedor/shoutrrr":  {"internal/alert/chat"},
 	"github.com/arran4/golang-ical":       {"internal/alert"},
+	"github.com/teambition/rrule-go":      {"internal/alert"},
 	"github.com/owenrumney/go-sarif":      {"internal/cli"},
 	"github.com/jstemmer/go-junit-report": {"internal/cli"},
 	"aead.dev/minisign":                   {"internal/proof"},
