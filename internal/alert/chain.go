@@ -66,7 +66,8 @@ func (c Chain) Stopped() bool { return !c.StoppedAt.IsZero() }
 // not asked for a while goes on where it is, with the people who are on call
 // now; it does not make up for lost steps all at once. A chain that stopped
 // begins again when its alert is no longer acknowledged, as one that became
-// graver is.
+// graver is. An alert that is held, or not grave enough for the policy, pages
+// nobody until that changes.
 func (c Chain) Due(now time.Time, a Alert, r Roster, known []Delivery) Decision {
 	known = slices.DeleteFunc(slices.Clone(known), func(d Delivery) bool { return d.AlertID != c.AlertID || d.Kind != Page })
 	switch {
@@ -76,7 +77,7 @@ func (c Chain) Due(now time.Time, a Alert, r Roster, known []Delivery) Decision 
 		c = c.again(now)
 	}
 	known = slices.DeleteFunc(known, func(d Delivery) bool { return d.Round < c.First })
-	if a.HeldBy != "" {
+	if a.HeldBy != "" || c.Step < 0 && !c.Policy.Pages(a.Signal.Severity) {
 		return Decision{Chain: c}
 	}
 	d := Decision{Chain: c.catchUp(r, known)}

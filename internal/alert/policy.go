@@ -80,12 +80,19 @@ type Policy struct {
 	// Slow is the pace at which the last step is repeated after the last round:
 	// an alert that nobody acknowledges is never silent for good.
 	Slow time.Duration `json:"slow"`
+	// Least is the least severity that pages; alerts below it are only shown.
+	Least Severity `json:"least"`
 }
+
+// Pages reports whether alerts of a severity page anybody. One that is none
+// does: what an outside source meant is not known.
+func (p Policy) Pages(s Severity) bool { return s.Rank() == 0 || s.Rank() >= p.Least.Rank() }
 
 // What a policy that does not say it means.
 const (
 	DefaultEvery = 10 * time.Minute
 	DefaultSlow  = 30 * time.Minute
+	DefaultLeast = High
 )
 
 // DefaultPolicyName is the name of the policy of those who configured none.
@@ -101,6 +108,9 @@ func (p Policy) whole() Policy {
 	}
 	if p.Slow <= 0 {
 		p.Slow = DefaultSlow
+	}
+	if p.Least == "" {
+		p.Least = DefaultLeast
 	}
 	p.Repeat = max(p.Repeat, 0)
 	return p

@@ -26,6 +26,8 @@ type Simulation struct {
 	SlowFrom time.Time `json:"slow_from,omitzero"`
 	// Nobody is set when no one at all can be paged.
 	Nobody bool `json:"nobody"`
+	// Quiet is set when the policy pages nobody for alerts of this severity.
+	Quiet bool `json:"quiet"`
 }
 
 // Simulate says who would be paged when, and through what, for an alert whose
@@ -33,7 +35,10 @@ type Simulation struct {
 func Simulate(a Alert, p Policy, r Roster, at time.Time) Simulation {
 	a.State, a.AcknowledgedAt, a.HeldBy = Firing, time.Time{}, ""
 	c := Begin(a, p, at)
-	out := Simulation{Policy: c.Policy}
+	out := Simulation{Policy: c.Policy, Quiet: !c.Policy.Pages(a.Signal.Severity)}
+	if out.Quiet {
+		return out
+	}
 	var known []Delivery
 	for now := at; c.Round <= c.Policy.Repeat; {
 		d := c.Due(now, a, r, known)

@@ -104,7 +104,7 @@ proof.
 }
 
 func addCommands(g *globals, add func(group string, commands ...*cobra.Command)) {
-	add("care", initCommand(g), configCommand(g), checkCommand(g), explainCommand(g), serverCommand(g), watchCommand(g), statusCommand(g), backupCommand(g), logCommand(g), retentionCommand(g))
+	add("care", initCommand(g), configCommand(g), checkCommand(g), explainCommand(g), serverCommand(g), watchCommand(g), onCallCommand(g), pageCommand(g), statusCommand(g), backupCommand(g), logCommand(g), retentionCommand(g))
 	add("recover", backupsCommand(g), coverageCommand(g), restoreCommand(g), drillCommand(g), proofCommand(g), logFetchCommand(g), logServeCommand(g))
 	add("repo", repoCommand(g), kitCommand(g), journalCommand(g))
 	add("", versionCommand(g))

@@ -77,6 +77,7 @@ type Policy struct {
 	Repeat int      `yaml:"repeat" jsonschema:"minimum=0" jsonschema_description:"How often all steps are gone through again. Default: 2."`
 	Every  Duration `yaml:"every" jsonschema_description:"Pause between the last step of a round and the next round. Default: 10m."`
 	Slow   Duration `yaml:"slow" jsonschema_description:"After the last round the last step is repeated so often, until somebody acknowledges. Default: 30m."`
+	Least  string   `yaml:"least_severity" jsonschema:"enum=critical,enum=high,enum=medium,enum=low" jsonschema_description:"Alerts below it are shown and page nobody. Default: high."`
 }
 
 // Step is one step of a policy.
@@ -87,7 +88,7 @@ type Step struct {
 }
 
 func defaultPolicy() Policy {
-	return Policy{Repeat: 2, Every: Duration(alert.DefaultEvery), Slow: Duration(alert.DefaultSlow)}
+	return Policy{Repeat: 2, Every: Duration(alert.DefaultEvery), Slow: Duration(alert.DefaultSlow), Least: string(alert.DefaultLeast)}
 }
 
 // Moment is a point in time, with its zone or in one that is known from

@@ -304,7 +304,7 @@ func (l *loader) hours(at string, h Hours, zone *time.Location, r alert.Roster) 
 func (l *loader) policy(name string, p Policy, r alert.Roster) alert.Policy {
 	at := "$.policies." + name
 	l.name("policies", name)
-	out := alert.Policy{Name: name, Repeat: p.Repeat, Every: p.Every.Std(), Slow: p.Slow.Std()}
+	out := alert.Policy{Name: name, Repeat: p.Repeat, Every: p.Every.Std(), Slow: p.Slow.Std(), Least: alert.Severity(p.Least)}
 	switch {
 	case len(p.Steps) == 0:
 		l.fail(at, "policy %s has no steps", name)
@@ -314,6 +314,9 @@ func (l *loader) policy(name string, p Policy, r alert.Roster) alert.Policy {
 		l.fail(at+".every", "every wants at least 1m")
 	case out.Slow < time.Minute || out.Slow > 24*time.Hour:
 		l.fail(at+".slow", "slow wants 1m to 1d: an alert that nobody acknowledges must not fall silent")
+	}
+	if out.Least.Rank() == 0 {
+		l.fail(at+".least_severity", "least_severity wants critical, high, medium or low, not %q", p.Least)
 	}
 	for i, s := range p.Steps {
 		at := fmt.Sprintf("%s.steps[%d]", at, i)

@@ -133,3 +133,27 @@ func TestCalendarFile(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+func TestDocumentedRosterIsUnderstood(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/on-call.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(doc), "```yaml\n")
+	text, rest, _ := strings.Cut(rest, "```")
+	_, sun, _ := strings.Cut(rest, "```yaml\n")
+	sun, _, _ = strings.Cut(sun, "```")
+	sun = strings.Replace(text, "    rotations:\n", sun, 1) // its rotation goes before the others
+	sun = strings.Replace(sun, "teams:\n", "  ken: {contacts: [{via: email, to: ken@example.org}]}\nteams:\n", 1)
+	for _, text := range []string{text, sun} {
+		_, err := Parse("refloat.yaml", []byte(text), env)
+		if err == nil {
+			continue
+		}
+		for line := range strings.Lines(err.Error()) { // its secret files are not on this machine
+			if !strings.Contains(line, "secret file: stat /etc/refloat/") {
+				t.Errorf("%s\nin\n%s", line, text)
+			}
+		}
+	}
+}
