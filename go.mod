@@ -2,6 +2,8 @@ module github.com/refloat-db/refloat
 
 go 1.26.0
 
+require mvdan.cc/sh/v3 v3.14.1
+
 require (
 	aead.dev/minisign v0.3.0 // indirect
 	al.essio.dev/pkg/shellescape v1.5.1 // indirect
@@ -42,6 +44,8 @@ require (
 	github.com/danieljoos/wincred v1.2.2 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect
 	github.com/edsrzf/mmap-go v1.2.0 // indirect
+	github.com/emersion/go-sasl v0.0.0-20241020182733-b788ff22d5a6 // indirect
+	github.com/emersion/go-smtp v0.24.0 // indirect
 	github.com/envoyproxy/go-control-plane/envoy v1.37.0 // indirect
 	github.com/envoyproxy/protoc-gen-validate v1.3.3 // indirect
 	github.com/fatih/color v1.18.0 // indirect
@@ -133,6 +137,7 @@ require (
 	github.com/tinylib/msgp v1.3.0 // indirect
 	github.com/vbauerster/mpb/v8 v8.11.0 // indirect
 	github.com/wk8/go-ordered-map/v2 v2.1.8 // indirect
+	github.com/wneessen/go-mail v0.7.2 // indirect
 	github.com/xeipuuv/gojsonpointer v0.0.0-20180127040702-4e3ac2762d5f // indirect
 	github.com/xeipuuv/gojsonreference v0.0.0-20180127040603-bd5ef7bd5415 // indirect
 	github.com/xeipuuv/gojsonschema v1.2.0 // indirect
@@ -178,7 +183,6 @@ require (
 	modernc.org/mathutil v1.7.1 // indirect
 	modernc.org/memory v1.12.1 // indirect
 	modernc.org/sqlite v1.61.1 // indirect
-	mvdan.cc/sh/v3 v3.14.1
 	pgregory.net/rapid v1.3.0 // indirect
 	rsc.io/script v0.0.2 // indirect
 )

@@ -288,6 +288,9 @@ func (c *Cluster) end(sig syscall.Signal) {
 	if c.proc == nil {
 		return
 	}
+	if sig == syscall.SIGKILL {
+		_ = syscall.Kill(c.proc.pid, syscall.SIGSTOP) // it forks no more while its children are counted
+	}
 	all := append(children(c.proc.pid), c.proc.pid)
 	killAll := func() {
 		for _, pid := range all {
