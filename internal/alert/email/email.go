@@ -112,7 +112,7 @@ func (s *Sender) Send(ctx context.Context, m alert.Message) (alert.Receipt, erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.o.Timeout)
 	defer cancel()
-	if err := client.DialAndSendWithContext(ctx, msg); err != nil {
+	if err := inTime(ctx, func() error { return client.DialAndSendWithContext(ctx, msg) }); err != nil {
 		err = fmt.Errorf("send mail to %s through %s: %w", m.To.Address, s.o.Host, err)
 		if refused(err) {
 			err = fmt.Errorf("%w: %w", alert.ErrRefused, err)
@@ -120,6 +120,19 @@ func (s *Sender) Send(ctx context.Context, m alert.Message) (alert.Receipt, erro
 		return alert.Receipt{}, err
 	}
 	return alert.Receipt{Said: strings.TrimSpace(msg.ServerResponse())}, nil
+}
+
+// inTime returns when f does or ctx ends: a server that never greets would hold
+// the library up for ever.
+func inTime(ctx context.Context, f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func refused(err error) bool {
@@ -133,12 +146,17 @@ func refused(err error) bool {
 
 func (s *Sender) client() (*mail.Client, error) {
 	config := &tls.Config{ServerName: s.o.Host, RootCAs: s.pool, MinVersion: tls.VersionTLS12}
-	options := []mail.Option{mail.WithPort(s.o.Port), mail.WithTimeout(s.o.Timeout), mail.WithTLSConfig(config), mail.WithoutNoop(), mail.WithDialContextFunc(s.dial(config))}
+	options := []mail.Option{mail.WithPort(s.o.Port), mail.WithTimeout(s.o.Timeout), mail.WithTLSConfig(config), mail.WithoutNoop()}
+	if s.o.TLS != Implicit {
+		options = append(options, mail.WithDialContextFunc(s.dial))
+	}
 	switch s.o.TLS {
 	case STARTTLS:
 		options = append(options, mail.WithTLSPolicy(mail.TLSMandatory))
+	case Implicit:
+		options = append(options, mail.WithSSL())
 	default:
-		options = append(options, mail.WithTLSPolicy(mail.NoTLS)) // the dial is protected already, or stays on this machine
+		options = append(options, mail.WithTLSPolicy(mail.NoTLS)) // it stays on this machine
 	}
 	if s.o.Username != "" {
 		options = append(options, mail.WithUsername(s.o.Username), mail.WithPassword(s.o.Password.Reveal()), mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover))
@@ -146,22 +164,13 @@ func (s *Sender) client() (*mail.Client, error) {
 	return mail.NewClient(s.o.Host, options...)
 }
 
-// dial puts a deadline on the whole conversation: a mail server that hangs in
-// the middle must not hang us.
-func (s *Sender) dial(config *tls.Config) mail.DialContextFunc {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		var d interface {
-			DialContext(ctx context.Context, network, address string) (net.Conn, error)
-		} = &net.Dialer{}
-		if s.o.TLS == Implicit {
-			d = &tls.Dialer{Config: config}
-		}
-		c, err := d.DialContext(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		return c, c.SetDeadline(time.Now().Add(s.o.Timeout))
+// dial puts a deadline on the whole conversation, the greeting included.
+func (s *Sender) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
 	}
+	return c, c.SetDeadline(time.Now().Add(s.o.Timeout))
 }
 
 func (s *Sender) compose(m alert.Message) (*mail.Msg, error) {

@@ -53,7 +53,7 @@ func (s *session) Auth(string) (sasl.Server, error) {
 		defer s.m.mu.Unlock()
 		s.m.users = append(s.m.users, user)
 		if password != "sesame" {
-			return errors.New("wrong password")
+			return &smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 8}, Message: "wrong password"}
 		}
 		return nil
 	}), nil
@@ -96,7 +96,7 @@ func serve(t *testing.T, way TLS) *mailServer {
 	}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = srv.Serve(l) }()
-	t.Cleanup(func() { _ = srv.Close(); <-done })
+	t.Cleanup(func() { _, _ = srv.Close(), l.Close(); <-done })
 	return m
 }
 
