@@ -94,6 +94,7 @@ func (l *loader) check(c *Config) {
 		c.Targets[name] = t
 	}
 	l.onCall(c)
+	l.email(c)
 }
 
 func (l *loader) err() error {

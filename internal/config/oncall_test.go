@@ -42,6 +42,7 @@ policies:
       - page: [oncall:db/primary]
       - {after: 5m, page: [oncall:db, team:db], via: [email, chat]}
     every: 20m
+email: {host: 127.0.0.1, tls: plaintext, from: refloat@example.org}
 `
 
 func TestOnCall(t *testing.T) {

@@ -17,6 +17,7 @@ type Config struct {
 	Repository Repository        `yaml:"repository" jsonschema:"required" jsonschema_description:"Where backups live."`
 	Server     Server            `yaml:"server" jsonschema_description:"Metrics and status of refloat server."`
 	Targets    map[string]Target `yaml:"targets" jsonschema_description:"The database servers in care, by name: lower-case letters, digits and inner hyphens."`
+	Email      Email             `yaml:"email" jsonschema_description:"The server that takes our mail, for contacts via email."`
 	People     map[string]Person `yaml:"people" jsonschema_description:"Who can be paged, by name: lower-case letters, digits and inner hyphens."`
 	Teams      map[string]Team   `yaml:"teams" jsonschema_description:"Who answers for targets, and is on call when."`
 	Policies   map[string]Policy `yaml:"policies" jsonschema_description:"Who is paged when, until somebody acknowledges. One named default is for teams that name none."`

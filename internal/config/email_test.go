@@ -1,0 +1,30 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestEmailMistakes(t *testing.T) {
+	for change, want := range map[string]string{
+		"":                                "email.host is missing",
+		"email: {host: mail.example.org}": "email.from is missing",
+		"email: {host: mail.example.org, from: a@b.example, tls: plaintext}":                  "plaintext is for this machine only",
+		"email: {host: mail.example.org, from: a@b.example, tls: ssl}":                        "wants starttls",
+		"email: {host: mail.example.org, from: a@b.example, username: x}":                     "needs password_file",
+		"email: {host: mail.example.org, from: a@b.example, pasword_file: x}":                 "pasword_file",
+		"email: {host: mail.example.org, from: a@b.example, username: x, password_env: PASS}": "",
+	} {
+		text := withOnCall[:strings.Index(withOnCall, "email: {host")] + change + "\n"
+		c, err := Parse("refloat.yaml", []byte(text), env)
+		if want == "" {
+			if err != nil || c.Email.Password.IsZero() {
+				t.Errorf("%s: %v", change, err)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", change, err, want)
+		}
+	}
+}
