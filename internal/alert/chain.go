@@ -92,7 +92,7 @@ func (c Chain) Due(now time.Time, a Alert, r Roster, known []Delivery) Decision 
 			d.Chain.Pages = d.Create // the chain may be stored before any of them
 		}
 		if now.Before(at) {
-			d.Next, d.Nobody = at, d.Chain.nobody(known)
+			d.Next, d.Nobody, d.Cancel = at, d.Chain.nobody(known), overtaken(known)
 			return d
 		}
 		d.Chain, moved = d.Chain.begin(round, step, now, r), true
@@ -123,6 +123,20 @@ func failing(known []Delivery, round, step int) bool {
 	return !slices.ContainsFunc(known, func(d Delivery) bool {
 		return d.Round == round && (step < 0 || d.Step == step) && !d.Failing()
 	})
+}
+
+// overtaken are deliveries that keep failing and to whose contact there is a
+// later page: a channel that comes back brings one page, not all of a night.
+func overtaken(known []Delivery) []string {
+	var ids []string
+	for _, d := range known {
+		if d.State == Waiting && d.Failing() && slices.ContainsFunc(known, func(k Delivery) bool {
+			return k.Contact.ID == d.Contact.ID && (k.Round > d.Round || k.Round == d.Round && k.Step > d.Step)
+		}) {
+			ids = append(ids, d.ID)
+		}
+	}
+	return ids
 }
 
 // nobody reports that the last resort reached no one: nobody has a contact.

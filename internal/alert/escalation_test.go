@@ -194,7 +194,7 @@ func drawWorld(t *rapid.T) *world {
 	w.roster = Roster{People: map[string]Person{}, Teams: map[string]Team{}}
 	contact := func(id string, via Via) Contact {
 		w.channel[id] = rapid.SampledFrom([]string{works, works, once, dead, refuses}).Draw(t, id)
-		return Contact{ID: id, Via: via}
+		return Contact{ID: id, Via: via, Address: id}
 	}
 	for _, n := range people {
 		p := Person{Name: n}

@@ -14,7 +14,7 @@ const (
 	Waiting   DeliveryState = "waiting"   // not sent yet; NotBefore says when it is tried
 	Sent      DeliveryState = "sent"      // the other side took it over
 	Failed    DeliveryState = "failed"    // given up
-	Cancelled DeliveryState = "cancelled" // acknowledged or resolved before it was sent
+	Cancelled DeliveryState = "cancelled" // not sent: acknowledged or resolved before, or overtaken by a later page
 )
 
 // Delivery is one message on its way to one contact. It is stored before it is
@@ -40,9 +40,10 @@ type Delivery struct {
 }
 
 // Failing reports that an alert should not wait for this delivery: it was given
-// up, or it failed more than once. It is tried on all the same.
+// up, or it failed more than once. It is tried on all the same, until a later
+// page to the same contact takes its place.
 func (d Delivery) Failing() bool {
-	return d.State == Failed || d.State == Waiting && d.Attempts >= failingAttempts
+	return d.State == Failed || d.State != Sent && d.Attempts >= failingAttempts
 }
 
 // failingAttempts forgives one lost packet, which costs a second.

@@ -135,8 +135,14 @@ func (r Roster) DefaultPolicy(team string) Policy {
 }
 
 // PolicyOf is the one that an alert for a team follows: the team's, else the
-// configured policy named default, else DefaultPolicy.
+// configured policy named default, else DefaultPolicy. An alert for no team is
+// the only team's, where there is only one.
 func (r Roster) PolicyOf(team string) Policy {
+	if team == "" && len(r.Teams) == 1 {
+		for only := range r.Teams {
+			team = only
+		}
+	}
 	if name := r.Teams[team].Policy; name != "" {
 		if p, ok := r.Policies[name]; ok {
 			return p.whole()
@@ -154,17 +160,22 @@ type Reached struct {
 	Contact Contact
 }
 
-// Reach resolves a step at a moment: each contact once, in the order of the
-// references, of rotations or members, and of each one's contacts.
+// Reach resolves a step at a moment: each contact once, and each email address,
+// in the order of the references, of rotations or members, and of each one's
+// contacts.
 func (r Roster) Reach(step Step, at time.Time) []Reached {
 	var out []Reached
 	seen := map[string]bool{}
 	add := func(person string, contacts []Contact) {
 		for _, c := range contacts {
-			if seen[c.ID] || len(step.Via) > 0 && !slices.Contains(step.Via, c.Via) {
+			key := c.ID
+			if c.Via == Email {
+				key = strings.ToLower(c.Address) // a mailbox may be shared
+			}
+			if seen[key] || len(step.Via) > 0 && !slices.Contains(step.Via, c.Via) {
 				continue
 			}
-			seen[c.ID] = true
+			seen[key] = true
 			out = append(out, Reached{Person: person, Contact: c})
 		}
 	}

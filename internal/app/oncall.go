@@ -38,8 +38,27 @@ type OnCallReport struct {
 	At    time.Time    `json:"at"`
 	Until time.Time    `json:"until"` // gaps were looked for up to here
 	Teams []TeamOnCall `json:"teams"`
-	// People are the names as people write them, by name.
-	People map[string]string `json:"people"`
+	People map[string]PersonShown `json:"people"` // by name in the configuration
+}
+
+// PersonShown is how a person is shown.
+type PersonShown struct {
+	Name string `json:"name"` // as people write it
+	Zone string `json:"zone"` // time zone
+	// Contacts are the IDs of the ways to reach them.
+	Contacts []string `json:"contacts"`
+}
+
+func (a *App) people() map[string]PersonShown {
+	all := map[string]PersonShown{}
+	for name, p := range a.cfg.Roster.People {
+		x := PersonShown{Name: p.Shown(), Zone: p.Zone.String(), Contacts: []string{}}
+		for _, c := range p.Contacts {
+			x.Contacts = append(x.Contacts, c.ID)
+		}
+		all[name] = x
+	}
+	return all
 }
 
 // Uncovered reports whether a team has a gap at the moment asked for.
@@ -59,10 +78,7 @@ func (a *App) OnCall(team string, at time.Time, days int) (OnCallReport, error) 
 	}
 	r := a.cfg.Roster
 	horizon := at.AddDate(0, 0, days).Add(1) // so that 0 days ask about the moment itself
-	out := OnCallReport{At: at, Until: at.AddDate(0, 0, days), People: map[string]string{}}
-	for name, p := range r.People {
-		out.People[name] = p.Shown()
-	}
+	out := OnCallReport{At: at, Until: at.AddDate(0, 0, days), People: a.people()}
 	for _, name := range teams {
 		t := r.Teams[name]
 		x := TeamOnCall{
@@ -145,7 +161,7 @@ type PageSimulation struct {
 	Team     string        `json:"team,omitempty"`
 	Severity AlertSeverity `json:"severity"` // after the target's tier was taken into account
 	alert.Simulation
-	People map[string]string `json:"people"`
+	People map[string]PersonShown `json:"people"`
 }
 
 // SimulatePage says who would be paged for an alert, as nobody acknowledges it.
@@ -189,11 +205,8 @@ func (a *App) SimulatePage(r PageRequest) (PageSimulation, error) {
 		}
 	}
 	roster := a.cfg.Roster
-	out := PageSimulation{At: r.At, Target: s.Target, Team: s.Team, Severity: s.Severity, People: map[string]string{}}
+	out := PageSimulation{At: r.At, Target: s.Target, Team: s.Team, Severity: s.Severity, People: a.people()}
 	out.Simulation = alert.Simulate(al, roster.PolicyOf(s.Team), roster, r.At)
-	for name, p := range roster.People {
-		out.People[name] = p.Shown()
-	}
 	return out, nil
 }
 

@@ -100,6 +100,15 @@ func (g *globals) names(of func(*app.App) []string) ([]string, cobra.ShellCompDi
 	return of(app.New(c, nil)), cobra.ShellCompDirectiveNoFileComp
 }
 
+// theirTime is a moment as the clock in a zone shows it.
+func theirTime(t time.Time, zone string) string {
+	z, err := time.LoadLocation(zone)
+	if err != nil {
+		return ""
+	}
+	return t.In(z).Format("Mon 15:04 MST")
+}
+
 func showOnCall(w io.Writer, r app.OnCallReport, withNext bool) {
 	fmt.Fprintf(w, "at %s\n", timeText(r.At))
 	for _, t := range r.Teams {
@@ -115,9 +124,9 @@ func showOnCall(w io.Writer, r app.OnCallReport, withNext bool) {
 		if withNext {
 			shifts = append(shifts, t.Next...)
 		}
-		rows := [][]string{{"  rotation", "on call", "since", "until", "from"}}
+		rows := [][]string{{"  rotation", "on call", "since", "until", "in their time", "from"}}
 		for _, s := range shifts {
-			rows = append(rows, []string{"  " + s.Rotation, r.People[s.Person], timeText(s.Since), timeText(s.Until), s.Source})
+			rows = append(rows, []string{"  " + s.Rotation, r.People[s.Person].Name, timeText(s.Since), timeText(s.Until), theirTime(s.Until, r.People[s.Person].Zone), s.Source})
 		}
 		if len(rows) > 1 {
 			table(w, rows...)

@@ -100,7 +100,7 @@ func showPages(w io.Writer, s app.PageSimulation) {
 	}
 	rows := [][]string{{"after", "at", "round", "step", "who", "through"}}
 	for _, p := range s.Pages {
-		who, step := s.People[p.Person], fmt.Sprint(p.Step)
+		who, step := s.People[p.Person].Name, fmt.Sprint(p.Step)
 		if p.Person == "" {
 			who = "(team)"
 		}
