@@ -21,9 +21,9 @@ type (
 
 // TeamOnCall is who is on call in a team.
 type TeamOnCall struct {
-	Team    string  `json:"team"`
-	Now     []Shift `json:"now"`
-	Next    []Shift `json:"next"` // those that begin in the days asked for
+	Team    string   `json:"team"`
+	Now     []Shift  `json:"now"`
+	Next    []Shift  `json:"next"` // those that begin in the days asked for
 	Members []string `json:"members"`
 	// Rotating is false for a team in which nobody is on call at any time: its
 	// alerts go to all members.
@@ -35,9 +35,9 @@ type TeamOnCall struct {
 
 // OnCallReport says who is on call.
 type OnCallReport struct {
-	At    time.Time    `json:"at"`
-	Until time.Time    `json:"until"` // gaps were looked for up to here
-	Teams []TeamOnCall `json:"teams"`
+	At     time.Time              `json:"at"`
+	Until  time.Time              `json:"until"` // gaps were looked for up to here
+	Teams  []TeamOnCall           `json:"teams"`
 	People map[string]PersonShown `json:"people"` // by name in the configuration
 }
 
