@@ -19,6 +19,8 @@ import (
 const (
 	maxCalendarBytes = 8 << 20
 	maxTurns         = 100_000
+	maxRules         = 500
+	maxInterval      = 1000
 	firstYear        = 1980
 	lastYear         = 2100 // events that repeat without an end are read up to here
 )
@@ -67,6 +69,7 @@ type reader struct {
 	people map[string]Person
 	moved  map[string][]time.Time // occurrences that have an event of their own, by UID
 	turns  []Turn
+	rules  int // events that repeat, so far
 }
 
 func value(e *ics.VEvent, p ics.ComponentProperty) string {
@@ -266,6 +269,12 @@ func (r *reader) repeat(rule string, start dateTime) ([]time.Time, error) {
 	if o.Freq != rrule.DAILY && o.Freq != rrule.WEEKLY && o.Freq != rrule.MONTHLY && o.Freq != rrule.YEARLY ||
 		len(o.Byhour)+len(o.Byminute)+len(o.Bysecond)+len(o.Byeaster) > 0 {
 		return nil, fmt.Errorf("RRULE %q: only DAILY, WEEKLY, MONTHLY and YEARLY are understood, at the time of day of the event", rule)
+	}
+	if r.rules++; r.rules > maxRules {
+		return nil, fmt.Errorf("more than %d events of this calendar repeat", maxRules)
+	}
+	if o.Interval > maxInterval || o.Interval < 0 || o.Count < 0 {
+		return nil, fmt.Errorf("RRULE %q: INTERVAL wants 1 to %d, and COUNT at least 1", rule, maxInterval)
 	}
 	last := time.Date(lastYear, 1, 1, 0, 0, 0, 0, time.UTC)
 	if m := utcUntil.FindStringSubmatch(rule); m != nil && !o.Until.IsZero() {

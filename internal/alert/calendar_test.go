@@ -60,6 +60,69 @@ func TestReadCalendar(t *testing.T) {
 	}
 }
 
+// A file as calendar programs write them: zone rules, alarms, folded lines.
+func TestReadCalendarOfOthers(t *testing.T) {
+	text := strings.ReplaceAll(`BEGIN:VCALENDAR
+PRODID:-//Google Inc//Google Calendar 70.9054//EN
+VERSION:2.0
+CALSCALE:GREGORIAN
+METHOD:PUBLISH
+X-WR-CALNAME:On call
+X-WR-TIMEZONE:Europe/Berlin
+BEGIN:VTIMEZONE
+TZID:Europe/Berlin
+X-LIC-LOCATION:Europe/Berlin
+BEGIN:DAYLIGHT
+TZOFFSETFROM:+0100
+TZOFFSETTO:+0200
+TZNAME:CEST
+DTSTART:19700329T020000
+RRULE:FREQ=YEARLY;BYMONTH=3;BYDAY=-1SU
+END:DAYLIGHT
+BEGIN:STANDARD
+TZOFFSETFROM:+0200
+TZOFFSETTO:+0100
+TZNAME:CET
+DTSTART:19701025T030000
+RRULE:FREQ=YEARLY;BYMONTH=10;BYDAY=-1SU
+END:STANDARD
+END:VTIMEZONE
+BEGIN:VEVENT
+DTSTART;TZID=Europe/Berlin:20261019T090000
+DTEND;TZID=Europe/Berlin:20261026T090000
+RRULE:FREQ=WEEKLY;WKST=MO;INTERVAL=2;UNTIL=20261115T225959Z
+DTSTAMP:20261001T101112Z
+ORGANIZER;CN=On call:mailto:abc@group.calendar.google.com
+UID:1abc@google.com
+ATTENDEE;CUTYPE=INDIVIDUAL;ROLE=REQ-PARTICIPANT;PARTSTAT=ACCEPTED;CN=ada@exa
+ mple.org;X-NUM-GUESTS=0:mailto:ada@example.org
+CREATED:20261001T101112Z
+DESCRIPTION:Pager\, phone\nand all
+SEQUENCE:0
+STATUS:CONFIRMED
+SUMMARY:On call
+TRANSP:OPAQUE
+BEGIN:VALARM
+ACTION:DISPLAY
+DESCRIPTION:This is an event reminder
+TRIGGER:-P0DT0H30M0S
+END:VALARM
+END:VEVENT
+BEGIN:VEVENT
+DTSTART:20261026T080000Z
+DTEND:20261102T080000Z
+DTSTAMP:20261001T101112Z
+UID:Q2ZKDXXXX
+SUMMARY:On Call - ben - Production
+END:VEVENT
+END:VCALENDAR
+`, "\n", "\r\n")
+	got, err := ReadCalendar([]byte(text), time.UTC, calendarPeople)
+	if want := "ada 1019T0700-1026T0800 ben 1026T0800-1102T0800 ada 1102T0800-1109T0800"; err != nil || turnsText(got) != want {
+		t.Errorf("%v\ngot  %s\nwant %s", err, turnsText(got), want)
+	}
+}
+
 func TestReadCalendarRefuses(t *testing.T) {
 	const when = "UID:1\nDTSTART:20260105T090000Z\nDTEND:20260105T170000Z\n"
 	for _, x := range []struct {
@@ -77,6 +140,7 @@ func TestReadCalendarRefuses(t *testing.T) {
 		{"backwards", events("UID:1\nDTSTART:20260105T090000Z\nDTEND:20260104T170000Z\nSUMMARY:ada"), "ends before it begins"},
 		{"no end", events("UID:1\nDTSTART:20260105T090000Z\nSUMMARY:ada"), "neither DTEND nor DURATION"},
 		{"each second", events(when + "RRULE:FREQ=SECONDLY\nSUMMARY:ada"), "only DAILY"},
+		{"a leap", events(when + "RRULE:FREQ=MONTHLY;INTERVAL=9223372036854775807\nSUMMARY:ada"), "INTERVAL wants 1 to 1000"},
 		{"a rule that is none", events(when + "RRULE:FREQ=NEVER\nSUMMARY:ada"), "RRULE"},
 		{"long ago", events("UID:1\nDTSTART:00010105T090000Z\nDTEND:00010105T170000Z\nSUMMARY:ada"), "not between 1980"},
 		{"not a time", events("UID:1\nDTSTART:tomorrow\nDTEND:20260105T170000Z\nSUMMARY:ada"), "not a time"},

@@ -28,10 +28,11 @@ type world struct {
 	chain    []byte
 	disk     map[string][]byte // deliveries
 	attempts map[string][]Attempt
+	always   bool     // it never dies
 	taken    []string // what the other sides took over, in order
 }
 
-func (w *world) dies() bool { return rapid.IntRange(0, 9).Draw(w.t, "dies") == 0 }
+func (w *world) dies() bool { return !w.always && rapid.IntRange(0, 9).Draw(w.t, "dies") == 0 }
 
 func store[T any](w *world, v T) []byte {
 	b, err := json.Marshal(v)
@@ -279,6 +280,60 @@ func TestEscalation(t *testing.T) {
 		slices.Sort(w.taken)
 		if !slices.Equal(w.taken, want) {
 			t.Fatalf("acknowledged at %s\ntaken\n%s\n\npromised\n%s\n\nchannels %v\npolicy %+v", acknowledged, strings.Join(w.taken, "\n"), strings.Join(want, "\n"), w.channel, p)
+		}
+	})
+}
+
+// A server that is away for hours, again and again: a step begins late, with
+// the people on call by then, and every one of them is paged; steps stay in
+// their order, and nobody is paged after the acknowledgement.
+func TestEscalationWithAbsences(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w, p := drawWorld(t), drawPolicy(t)
+		w.always = true
+		from, _ := drawSpan(t)
+		acknowledged := from.Add(time.Duration(rapid.IntRange(0, 3*24*3600).Draw(t, "acknowledged after"))*time.Second + time.Second/2)
+		a := Alert{ID: "a1", State: Firing}
+		w.chain = store(w, Begin(a, p, from))
+		due := from // when the server has to act at the latest, were it there
+		for now := from; now.Before(acknowledged); {
+			before := load[Chain](w, w.chain)
+			next, _ := w.turn(now, a)
+			c := load[Chain](w, w.chain)
+			switch {
+			case now.Before(due):
+				t.Fatalf("acted at %s, before %s", now, due)
+			case next.IsZero():
+				t.Fatalf("at %s nothing is planned", now)
+			case c.Round < before.Round || c.Round == before.Round && c.Step < before.Step:
+				t.Fatalf("from step %d.%d to %d.%d", before.Round, before.Step, c.Round, c.Step)
+			case c.StepAt != before.StepAt && !c.StepAt.Equal(now):
+				t.Fatalf("a step began at %s, and it is %s", c.StepAt, now)
+			}
+			due, now = next, next
+			if rapid.IntRange(0, 3).Draw(t, "away") == 0 {
+				now = now.Add(time.Duration(rapid.IntRange(1, 12*60).Draw(t, "for")) * time.Minute)
+			}
+		}
+		a.AcknowledgedAt = acknowledged
+		if next, _ := w.turn(acknowledged.Add(time.Hour), a); !next.IsZero() {
+			t.Fatalf("acknowledged, and %s is planned", next)
+		}
+		steps := map[[2]int][]Delivery{}
+		for _, d := range w.deliveries() {
+			if d.State == Waiting || d.SentAt.After(acknowledged) {
+				t.Fatalf("acknowledged, and %+v", d)
+			}
+			steps[[2]int{d.Round, d.Step}] = append(steps[[2]int{d.Round, d.Step}], d)
+		}
+		for at, all := range steps {
+			s := Step{Page: []Ref{Everybody}}
+			if at[1] < len(p.Steps) {
+				s = p.Steps[at[1]]
+			}
+			if want := w.roster.Reach(s, all[0].CreatedAt); len(want) != len(all) {
+				t.Fatalf("step %v paged %v, and %v were on call", at, all, want)
+			}
 		}
 	})
 }

@@ -219,7 +219,7 @@ func (l *loader) rotation(at string, x Rotation, t Team, r alert.Roster) alert.R
 		return out
 	}
 	l.place(&x.CalendarFile)
-	text, err := os.ReadFile(x.CalendarFile)
+	text, err := calendarFile(x.CalendarFile)
 	if err == nil {
 		out.Calendar, err = alert.ReadCalendar(text, out.Zone, r.People)
 	}
@@ -227,6 +227,18 @@ func (l *loader) rotation(at string, x Rotation, t Team, r alert.Roster) alert.R
 		l.fail(at+".calendar_file", "%v", err)
 	}
 	return out
+}
+
+// calendarFile reads a plain file; the calendar itself says how large it may be.
+func calendarFile(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a plain file", name)
+	}
+	return os.ReadFile(name)
 }
 
 // turns reads turn, handover and start.

@@ -103,7 +103,8 @@ func TestMistakesOfOnCall(t *testing.T) {
 		{"too fast", "every: 20m", "every: 1s", "refloat.yaml:42:12: every wants at least 1m"},
 		{"never silent", "every: 20m", "slow: 100d", "refloat.yaml:42:11: slow wants 1m to 1d"},
 		{"unknown key", "every: 20m", "evry: 20m", `refloat.yaml:42:5: unknown key "evry"; did you mean "every"?`},
-		{"calendar", "turn: 3d,", "calendar_file: /nowhere.ics,", `refloat.yaml:29:25: open /nowhere.ics`},
+		{"calendar", "turn: 3d,", "calendar_file: /nowhere.ics,", `refloat.yaml:29:25: stat /nowhere.ics`},
+		{"calendar that is none", "turn: 3d,", "calendar_file: /dev/zero,", `refloat.yaml:29:25: /dev/zero is not a plain file`},
 		{"name of both", "people:\n", "people:\n  db: {contacts: [{via: email, to: db@example.org}]}\n", "refloat.yaml:25:"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
