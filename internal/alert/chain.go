@@ -57,8 +57,8 @@ func (c Chain) again(at time.Time) Chain {
 // Stopped reports that nobody is paged any more.
 func (c Chain) Stopped() bool { return !c.StoppedAt.IsZero() }
 
-// Due says what has to be done at now. known are all deliveries of the chain's
-// alert as they stand.
+// Due says what has to be done at now. known are the deliveries of the chain's
+// alert as they stand; sent ones of rounds before the chain's may be left out.
 //
 // A step begins After the one before it, or at once when all deliveries of that
 // one fail or it reached nobody. When a whole round reached nobody or has

@@ -15,7 +15,7 @@ func Feed(name string, shifts []Shift, people map[string]Person, made time.Time)
 	cal.SetMethod(ics.MethodPublish)
 	cal.SetName(name)
 	cal.SetXWRCalName(name)
-	cal.SetRefreshInterval("PT1H", &ics.KeyValues{Key: "VALUE", Value: []string{"DURATION"}})
+	cal.SetRefreshInterval("PT1H")
 	for _, s := range shifts {
 		p := people[s.Person]
 		p.Name = s.Person

@@ -109,6 +109,9 @@ func theirTime(t time.Time, zone string) string {
 	return t.In(z).Format("Mon 15:04 MST")
 }
 
+// gapsShown is how many gaps of a team the table names.
+const gapsShown = 5
+
 func showOnCall(w io.Writer, r app.OnCallReport, withNext bool) {
 	fmt.Fprintf(w, "at %s\n", timeText(r.At))
 	for _, t := range r.Teams {
@@ -131,7 +134,15 @@ func showOnCall(w io.Writer, r app.OnCallReport, withNext bool) {
 		if len(rows) > 1 {
 			table(w, rows...)
 		}
-		for _, x := range t.Gaps {
+		for i, x := range t.Gaps {
+			if i == gapsShown {
+				fmt.Fprintf(w, "  and %d more gaps until %s (--json has all)\n", len(t.Gaps)-i, timeText(r.Until))
+				break
+			}
+			if !x.Until.Before(r.Until) {
+				fmt.Fprintf(w, "  GAP from %s on: nobody is on call until %s at least\n", timeText(x.Since), timeText(x.Until))
+				continue
+			}
 			fmt.Fprintf(w, "  GAP from %s to %s: nobody is on call for %s\n", timeText(x.Since), timeText(x.Until), spanText(x.Until.Sub(x.Since)))
 		}
 		if len(t.Gaps) == 0 {
