@@ -248,8 +248,12 @@ func (r *reader) occurrences(e *ics.VEvent, start dateTime) ([]dateTime, error) 
 	if err != nil {
 		return nil, err
 	}
-	gone := map[int64]bool{}
+	gone, days := map[int64]bool{}, map[int64]bool{}
 	for _, s := range out {
+		if s.date && !start.date { // a whole day
+			days[s.wall] = true
+			continue
+		}
 		gone[s.at().Unix()] = true
 	}
 	if e.GetProperty(ics.ComponentPropertyRecurrenceId) == nil {
@@ -258,7 +262,7 @@ func (r *reader) occurrences(e *ics.VEvent, start dateTime) ([]dateTime, error) 
 		}
 	}
 	all = append(all, more...)
-	return slices.DeleteFunc(all, func(s dateTime) bool { return gone[s.at().Unix()] }), nil
+	return slices.DeleteFunc(all, func(s dateTime) bool { return gone[s.at().Unix()] || days[s.wall-s.wall%secondsADay] }), nil
 }
 
 func (r *reader) repeat(rule string, start dateTime) ([]time.Time, error) {

@@ -3,6 +3,7 @@ package alert
 import (
 	"maps"
 	"slices"
+	"sort"
 	"time"
 )
 
@@ -155,35 +156,32 @@ func within(shifts []Shift, from, to time.Time) []Shift {
 	return slices.DeleteFunc(shifts, func(s Shift) bool { return !s.Since.Before(to) || !s.Until.After(from) })
 }
 
-// overlay puts top over shifts, which are ordered and do not overlap.
+// overlay puts top over shifts, which are ordered and do not overlap, and which
+// it may change.
 func overlay(shifts []Shift, top Shift) []Shift {
 	if !top.Since.Before(top.Until) {
 		return shifts
 	}
-	out := make([]Shift, 0, len(shifts)+2)
-	placed := false
-	for _, s := range shifts {
-		if before := s; before.Since.Before(top.Since) {
-			before.Until = earlier(before.Until, top.Since)
-			out = append(out, before)
-		}
-		if s.Until.After(top.Until) {
-			if !placed {
-				out, placed = append(out, top), true
-			}
-			s.Since = later(s.Since, top.Until)
-			out = append(out, s)
-		}
+	first := sort.Search(len(shifts), func(i int) bool { return shifts[i].Until.After(top.Since) })
+	last := sort.Search(len(shifts), func(i int) bool { return !shifts[i].Since.Before(top.Until) })
+	var put []Shift
+	if first < last && shifts[first].Since.Before(top.Since) {
+		before := shifts[first]
+		before.Until = top.Since
+		put = append(put, before)
 	}
-	if !placed {
-		out = append(out, top)
+	put = append(put, top)
+	if first < last && shifts[last-1].Until.After(top.Until) {
+		after := shifts[last-1]
+		after.Since = top.Until
+		put = append(put, after)
 	}
-	return out
+	return slices.Replace(shifts, first, last, put...)
 }
 
 // replace puts an override's person where the one that it replaces is on call.
 func replace(shifts []Shift, o Override) []Shift {
-	out := shifts
+	out := slices.Clone(shifts)
 	for _, s := range shifts {
 		if s.Person == o.InsteadOf {
 			top := o.shift(s.Rotation)

@@ -212,3 +212,36 @@ func TestFollowTheSun(t *testing.T) {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 }
+
+func TestOverlay(t *testing.T) {
+	at := moment(t, "2026-01-01T00:00:00Z")
+	shift := func(who string, from, to int) Shift {
+		return Shift{Person: who, Since: at.Add(time.Duration(from) * time.Hour), Until: at.Add(time.Duration(to) * time.Hour)}
+	}
+	// Whoever is on call in an hour is whoever was laid over it last.
+	rapid.Check(t, func(t *rapid.T) {
+		var hours [50]string
+		var shifts []Shift
+		for i := range rapid.IntRange(1, 12).Draw(t, "shifts") {
+			from := rapid.IntRange(0, 48).Draw(t, "from")
+			to := rapid.IntRange(from, 49).Draw(t, "to")
+			who := fmt.Sprint(i)
+			shifts = overlay(shifts, shift(who, from, to))
+			for h := from; h < to; h++ {
+				hours[h] = who
+			}
+		}
+		var got [50]string
+		for i, s := range shifts {
+			if !s.Since.Before(s.Until) || i > 0 && s.Since.Before(shifts[i-1].Until) {
+				t.Fatalf("%v", shifts)
+			}
+			for h := int(s.Since.Sub(at) / time.Hour); h < int(s.Until.Sub(at)/time.Hour); h++ {
+				got[h] = s.Person
+			}
+		}
+		if got != hours {
+			t.Fatalf("got %v\nwant %v", got, hours)
+		}
+	})
+}
