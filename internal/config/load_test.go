@@ -69,7 +69,7 @@ func TestAddTarget(t *testing.T) {
 	wide = strings.ReplaceAll(wide, "\n    objectives", "\n      objectives")
 	wide = strings.ReplaceAll(wide, "\n    backup", "\n      backup")
 	wide = strings.ReplaceAll(wide, "\n    log", "\n      log")
-	for name, text := range map[string]string{"two": good, "four": wide, "comment": strings.Replace(good, "targets:", "targets: # all of them", 1)} {
+	for name, text := range map[string]string{"two": good, "four": wide, "comment": strings.Replace(good, "targets:", "targets: # all of them", 1), "on call": withOnCall} {
 		out, err := AddTarget("refloat.yaml", []byte(text), "new", block, env)
 		if err != nil {
 			t.Errorf("%s: %v\n%s", name, err, text)
@@ -125,6 +125,7 @@ func TestSchemaIsCurrent(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(good))
+	f.Add([]byte(withOnCall))
 	f.Fuzz(func(t *testing.T, b []byte) { _, _ = Parse("refloat.yaml", b, env) })
 }
 
