@@ -45,6 +45,9 @@ func (a *App) Serve(ctx context.Context) error {
 	if o.Repository, err = a.repositoryCare(repo); err != nil {
 		return err
 	}
+	if o.Paging, err = a.paging(); err != nil {
+		return err
+	}
 	d, err := NewDaemon(o)
 	if err != nil {
 		return err

@@ -112,6 +112,7 @@ type DaemonOptions struct {
 	Logger       *slog.Logger
 	Targets      []Care
 	Repository   RepositoryCare
+	Paging       PagerOptions
 	StopTimeout  time.Duration // for a graceful stop; default 60 s
 }
 
@@ -134,6 +135,7 @@ type running struct {
 	jobs    *schedule.Scheduler
 	targets []*watch
 	http    *server.Server
+	pager   *pager
 	undo    []func(context.Context) error
 }
 
@@ -243,14 +245,18 @@ func (r *running) start(ctx context.Context) error {
 		return err
 	}
 	r.later(func(context.Context) error { return r.state.Close() })
-	if err := r.startJobs(ctx); err != nil {
-		return err
-	}
 	// Everything long-running lives until Stop, not until ctx ends: a signal
 	// must not tear down the order of the stop.
 	life := context.WithoutCancel(ctx)
+	if err := r.startPaging(life); err != nil {
+		return err
+	}
+	if err := r.startJobs(ctx); err != nil {
+		return err
+	}
 	for _, c := range r.o.Targets {
 		w := newWatch(c, r.state, r.log.With("target", string(c.Target)), r.record, r.enqueue)
+		w.pager = r.pager
 		r.targets = append(r.targets, w)
 	}
 	r.startWatching(life)

@@ -12,6 +12,9 @@ func (w *watch) raise(ctx context.Context, a status.Alarm) {
 	a.Raised = time.Now()
 	w.raising.Lock()
 	defer w.raising.Unlock()
+	if w.pager != nil && a.Code != status.AlarmOutage { // of which it was told first of all
+		w.pager.Signal(ctx, alarmSignal(w.Target, a))
+	}
 	w.mu.Lock()
 	w.raised[a.Code] = true
 	w.raises++
@@ -39,6 +42,9 @@ func (w *watch) clear(ctx context.Context, code, key string) {
 	w.mu.Unlock()
 	if known && !up {
 		return
+	}
+	if w.pager != nil {
+		w.pager.End(ctx, w.Target, code, key, time.Now())
 	}
 	n, err := w.mem.Clear(context.WithoutCancel(ctx), w.Target, code, key, time.Now())
 	if err != nil {

@@ -83,6 +83,7 @@ func (r *running) startWatching(ctx context.Context) {
 		})
 		parts.Go(func() { w.seen.Run(ctx) })
 	}
+	parts.Go(func() { r.watchProblems(ctx) })
 	r.later(func(context.Context) error {
 		end()
 		parts.Wait()
@@ -120,6 +121,13 @@ func (r *running) onWatch(ctx context.Context, w *watch, e monitor.Event) {
 		w.log.Error("the target does not serve", "change", e.Kind, "reason", o.Reason, "noticed_after", o.Confirmed.Sub(o.FirstBad).Round(time.Millisecond))
 	}
 	over := e.Kind == monitor.Recovered
+	if over {
+		r.pager.End(ctx, w.Target, status.AlarmOutage, "*", o.Recovered)
+	} else {
+		s := alarmSignal(w.Target, status.Alarm{Code: status.AlarmOutage, Raised: o.FirstBad, Next: fmt.Sprintf(outageNext, w.Target)})
+		s.Summary, s.Source = string(w.Target)+" "+o.Reason, "monitor"
+		r.pager.Signal(ctx, s)
+	}
 	r.keepOutage(ctx, o, over)
 	r.record(ctx, "target/"+string(w.Target), "outage."+string(e.Kind), o)
 	if over {

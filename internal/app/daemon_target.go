@@ -72,6 +72,7 @@ type watch struct {
 	repoRead bool
 	heard    time.Time        // log, or an idle server's word, arrived last; guarded by mu
 	told     string           // the trouble told last; guarded by mu
+	pager    *pager           // told of what a person must know
 	seen     *monitor.Watcher // nil when the target is not watched
 }
 

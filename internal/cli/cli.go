@@ -91,7 +91,7 @@ proof.
 	p.StringVar(&g.passphraseFile, "passphrase-file", "", "`file` with the passphrase, with --repo (or $REFLOAT_PASSPHRASE)")
 	p.BoolVar(&g.json, "json", false, "print JSON; errors too, on standard error")
 	p.BoolVarP(&g.verbose, "verbose", "v", false, "say more on standard error")
-	root.AddGroup(&cobra.Group{ID: "care", Title: "Take care:"}, &cobra.Group{ID: "recover", Title: "Recover and prove:"}, &cobra.Group{ID: "repo", Title: "Repository and record:"})
+	root.AddGroup(&cobra.Group{ID: "care", Title: "Take care:"}, &cobra.Group{ID: "watch", Title: "Watch and page:"}, &cobra.Group{ID: "recover", Title: "Recover and prove:"}, &cobra.Group{ID: "repo", Title: "Repository and record:"})
 	add := func(group string, commands ...*cobra.Command) {
 		for _, c := range commands {
 			c.GroupID = group
@@ -104,7 +104,8 @@ proof.
 }
 
 func addCommands(g *globals, add func(group string, commands ...*cobra.Command)) {
-	add("care", initCommand(g), configCommand(g), checkCommand(g), explainCommand(g), serverCommand(g), watchCommand(g), onCallCommand(g), pageCommand(g), statusCommand(g), backupCommand(g), logCommand(g), retentionCommand(g))
+	add("care", initCommand(g), configCommand(g), checkCommand(g), explainCommand(g), serverCommand(g), statusCommand(g), backupCommand(g), logCommand(g), retentionCommand(g))
+	add("watch", watchCommand(g), outagesCommand(g), alertsCommand(g), ackCommand(g), silenceCommand(g), onCallCommand(g), pageCommand(g))
 	add("recover", backupsCommand(g), coverageCommand(g), restoreCommand(g), drillCommand(g), proofCommand(g), logFetchCommand(g), logServeCommand(g))
 	add("repo", repoCommand(g), kitCommand(g), journalCommand(g))
 	add("", versionCommand(g))

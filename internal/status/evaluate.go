@@ -172,8 +172,8 @@ func (r *Report) slot(now time.Time) {
 	}
 }
 
-// Alarms that mean that something promised does not hold.
-func criticalAlarm(code string) bool {
+// Grave reports alarms that mean that something promised does not hold.
+func Grave(code string) bool {
 	switch code {
 	case AlarmOutage, AlarmGap, AlarmSlotGone, AlarmLogStopped, AlarmDamage, AlarmDrill:
 		return true
@@ -184,7 +184,7 @@ func criticalAlarm(code string) bool {
 func (r *Report) alarms() {
 	for _, a := range r.Alarms {
 		s := Warning
-		if criticalAlarm(a.Code) {
+		if Grave(a.Code) {
 			s = Critical
 		}
 		r.problem(s, a.Code, a.Next, "%s (since %s)", a.Detail, a.Raised.UTC().Format(time.RFC3339))

@@ -82,6 +82,15 @@ func TestEachFaultIsNoticed(t *testing.T) {
 	}
 }
 
+// A role that may use reserved places gets in when clients do not; it is noticed
+// all the same.
+func TestAFullServerIsNoticedBySuperusers(t *testing.T) {
+	s := newSite(t)
+	b := watch(t, s.c.Port, "postgres", quickly())
+	all := faults()
+	round(t, b, s, all[len(all)-1])
+}
+
 // round plays one fault and returns how long its noticing took.
 func round(t testing.TB, b *bed, s *site, f fault) time.Duration {
 	t.Helper()

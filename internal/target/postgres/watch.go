@@ -13,7 +13,8 @@ import (
 
 // lookSQL asks, in one round trip and without a lock on any table: is this a
 // standby, would a transaction be read-only, how many processes hold a place,
-// and how many places ordinary roles have. Exporting a snapshot writes one small
+// how many places ordinary roles have, and how many clients there are where the
+// role may know it. Exporting a snapshot writes one small
 // file in the data directory, so that a full disk is seen; it needs no rights
 // and leaves nothing behind (PostgreSQL docs, Snapshot Synchronization
 // Functions).
@@ -21,6 +22,8 @@ const lookSQL = `BEGIN;
 SELECT pg_is_in_recovery()::text, current_setting('transaction_read_only'),
   (SELECT count(*) FROM pg_stat_get_backend_idset())::text,
   (current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int - coalesce(current_setting('reserved_connections', true), '0')::int)::text,
+  CASE WHEN pg_has_role(current_user, 'pg_read_all_stats', 'MEMBER')
+    THEN (SELECT count(*) FROM pg_stat_get_activity(NULL) WHERE backend_type = 'client backend') ELSE -1 END::text,
   pg_export_snapshot();
 ROLLBACK`
 
@@ -44,7 +47,7 @@ func (w *Watch) Look(ctx context.Context, patience time.Duration) target.Look {
 	if err == nil {
 		var row []string
 		if row, err = askLook(limited, conn); err == nil {
-			l = readLook(row)
+			l = readLook(row, 1)
 		}
 		p.stop()
 		go hangUp(conn)
@@ -101,17 +104,24 @@ func askLook(ctx context.Context, conn *pgconn.PgConn) ([]string, error) {
 	return nil, nil
 }
 
-// readLook reads the row of lookSQL. Places that are all taken are not judged
-// here: only a refused session shows that.
-func readLook(row []string) target.Look {
+// readLook reads the row of lookSQL. A role that may use reserved places is let
+// in when ordinary ones are not, so where the number of clients is known, it
+// tells that the server is full. ours is how many of them are about to leave.
+func readLook(row []string, ours int) target.Look {
 	l := target.Look{Sees: target.Serving}
-	if len(row) < 4 {
+	if len(row) < 5 {
 		return target.Look{Sees: target.Failing, Detail: "the answer is not PostgreSQL's"}
 	}
 	l.Standby = row[0] == "true"
 	l.Used, _ = strconv.Atoi(row[2]) // 0 for unknown
 	l.Room, _ = strconv.Atoi(row[3])
+	clients, err := strconv.Atoi(row[4])
+	if err == nil && clients >= 0 {
+		l.Used = clients
+	}
 	switch {
+	case err == nil && l.Room > 0 && clients-ours >= l.Room:
+		l.Sees, l.Detail = target.Full, "only places that are reserved are left"
 	case l.Standby:
 		l.Sees, l.Detail = target.ReadOnly, "it is in recovery, a standby"
 	case row[1] == "on":

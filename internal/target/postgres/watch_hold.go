@@ -138,7 +138,7 @@ func (s *heldSession) report(began time.Time, a heldAnswer) {
 	if a.err != nil {
 		l = lookOf(a.err, nil)
 	} else {
-		l = readLook(a.row)
+		l = readLook(a.row, 0)
 		if l.Sees == target.Serving && l.Room > 0 && l.Used-ownProcesses >= l.Room {
 			// A suspicion only: the server's own processes are in the count. A fresh
 			// session tells.

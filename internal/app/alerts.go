@@ -1,0 +1,297 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/user"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/refloat-db/refloat/internal/alert"
+	"github.com/refloat-db/refloat/internal/monitor"
+	"github.com/refloat-db/refloat/internal/status"
+	"github.com/refloat-db/refloat/internal/store/sqlite"
+)
+
+// What the alert commands speak of.
+type (
+	Alert         = alert.Alert
+	AlertDelivery = alert.Delivery
+	AlertSilence  = alert.Silence
+	Outage        = monitor.Outage
+)
+
+// AlertView is an alert with all that was sent because of it.
+type AlertView struct {
+	Alert
+	Deliveries []AlertDelivery `json:"deliveries"`
+}
+
+// recentAlerts bounds what is listed.
+const recentAlerts = 1000
+
+// state opens what the server on this machine remembers, for reading.
+func (a *App) state(ctx context.Context) (*sqlite.Store, error) {
+	s, err := sqlite.OpenReadOnly(ctx, a.cfg.StateDir)
+	if errors.Is(err, sqlite.ErrNoState) {
+		return nil, fmt.Errorf("no server has run on this machine with state_dir %s: %w", a.cfg.StateDir, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the server's state: %w", err)
+	}
+	return s, nil
+}
+
+// Alerts lists open alerts, or all of the last days when all is set; newest
+// first. A name selects one alert by its ID, or those of one target.
+func (a *App) Alerts(ctx context.Context, name string, all bool) (out []AlertView, err error) {
+	s, err := a.state(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	records, err := s.RecentRecords(ctx, alert.KindAlert, recentAlerts)
+	if err != nil {
+		return nil, err
+	}
+	sent, err := s.RecentRecords(ctx, alert.KindDelivery, 20*recentAlerts)
+	if err != nil {
+		return nil, err
+	}
+	byAlert := map[string][]AlertDelivery{}
+	for _, r := range slices.Backward(sent) {
+		var d onItsWay
+		if err := r.Read(&d); err != nil {
+			return nil, err
+		}
+		byAlert[d.AlertID] = append(byAlert[d.AlertID], d.Delivery)
+	}
+	out = []AlertView{}
+	for _, r := range records {
+		var v AlertView
+		if err := r.Read(&v.Alert); err != nil {
+			return nil, err
+		}
+		if name != "" && name != v.ID && name != v.Signal.Target || !all && name != v.ID && v.State != alert.Firing {
+			continue
+		}
+		v.Deliveries = orEmpty(byAlert[v.ID])
+		out = append(out, v)
+	}
+	if name != "" && len(out) == 0 && !slices.Contains(a.Targets(), name) {
+		return nil, fmt.Errorf("%w: %s; refloat alerts --all lists them", errNoAlert, name)
+	}
+	return out, nil
+}
+
+// Outages lists the last outages, newest first.
+func (a *App) Outages(ctx context.Context, name string, limit int) (out []Outage, err error) {
+	s, err := a.state(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	records, err := s.RecentRecords(ctx, alert.KindOutage, recentAlerts)
+	if err != nil {
+		return nil, err
+	}
+	out = []Outage{}
+	for _, r := range records {
+		var o Outage
+		if err := r.Read(&o); err != nil {
+			return nil, err
+		}
+		if (name == "" || name == r.Target) && len(out) < limit {
+			out = append(out, o)
+		}
+	}
+	return out, nil
+}
+
+// requestWithin is how long a running server is waited for.
+const requestWithin = 10 * time.Second
+
+// errNotTaken means that the request waits for a server.
+var errNotTaken = errors.New("kept, but no server has taken it up yet")
+
+// ask leaves a request for the server and waits for its answer. Without a
+// running server the request waits for the next one: that is errNotTaken.
+func (a *App) ask(ctx context.Context, q alert.Request) (answer string, err error) {
+	old, err := a.state(ctx)
+	if err != nil {
+		return "", err // nothing is made where no server ever ran
+	}
+	if err := old.Close(); err != nil {
+		return "", err
+	}
+	s, err := sqlite.Open(ctx, a.cfg.StateDir)
+	if err != nil {
+		return "", fmt.Errorf("open the server's state: %w", err)
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	q.ID, q.At = newID()+newID(), time.Now().UTC()
+	r, err := alert.NewRecord(alert.KindRequest, q.ID, "", true, q.At, q)
+	if err != nil {
+		return "", err
+	}
+	if err := s.Save(ctx, r); err != nil {
+		return "", err
+	}
+	deadline := time.Now().Add(requestWithin)
+	for {
+		done, err := s.OneRecord(ctx, alert.KindRequest, q.ID)
+		if err != nil && !errors.Is(err, status.ErrNothing) {
+			return "", err
+		}
+		if err == nil && !done.Open {
+			if err := done.Read(&q); err != nil {
+				return "", err
+			}
+			if q.Failed {
+				return "", fmt.Errorf("the server answers: %s", q.Answer)
+			}
+			return q.Answer, nil
+		}
+		if runs, err := ServerRuns(a.cfg.StateDir); err == nil && !runs || time.Now().After(deadline) {
+			return "", fmt.Errorf("%w: start refloat server", errNotTaken)
+		}
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// caller is who asks on this machine.
+func caller(by string) string {
+	if by != "" {
+		return by
+	}
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return "somebody on this machine"
+}
+
+// Acknowledge says that a person has taken an alert on: its escalation stops.
+func (a *App) Acknowledge(ctx context.Context, id, by string) (string, error) {
+	return a.ask(ctx, alert.Request{What: alert.RequestAcknowledge, Alert: id, By: caller(by)})
+}
+
+// SilenceRequest is what is to be silent, for how long and why.
+type SilenceRequest struct {
+	Target, Code, Reason, By string
+	For                      time.Duration
+	Planned                  bool // a maintenance window
+}
+
+// Silence keeps alerts from paging for a while.
+func (a *App) Silence(ctx context.Context, r SilenceRequest) (AlertSilence, error) {
+	if r.Target != "" {
+		if _, _, err := a.target(r.Target); err != nil {
+			return AlertSilence{}, err
+		}
+	}
+	switch {
+	case r.For <= 0 || r.For > 30*24*time.Hour:
+		return AlertSilence{}, fmt.Errorf("%w: a silence lasts longer than nothing and at most 30 days", ErrUsage)
+	case strings.TrimSpace(r.Reason) == "":
+		return AlertSilence{}, fmt.Errorf("%w: say why with --reason: others will ask", ErrUsage)
+	case r.Target == "" && r.Code == "":
+		return AlertSilence{}, fmt.Errorf("%w: name a target or a code: nothing silences everything", ErrUsage)
+	}
+	now := time.Now().UTC()
+	s := alert.Silence{ID: newID(), Target: r.Target, Code: r.Code, Owner: caller(r.By), Reason: r.Reason, From: now, Until: now.Add(r.For), Planned: r.Planned}
+	_, err := a.ask(ctx, alert.Request{What: alert.RequestSilence, Silence: &s, By: s.Owner})
+	return s, err
+}
+
+// Silences lists those that hold or are to come.
+func (a *App) Silences(ctx context.Context) (out []AlertSilence, err error) {
+	s, err := a.state(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	records, err := s.OpenRecords(ctx, alert.KindSilence)
+	if err != nil {
+		return nil, err
+	}
+	out = []AlertSilence{}
+	for _, r := range records {
+		var x AlertSilence
+		if err := r.Read(&x); err != nil {
+			return nil, err
+		}
+		if time.Now().Before(x.Until) {
+			out = append(out, x)
+		}
+	}
+	return out, nil
+}
+
+// EndSilence ends one now.
+func (a *App) EndSilence(ctx context.Context, id, by string) error {
+	all, err := a.Silences(ctx)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(all, func(s AlertSilence) bool { return s.ID == id })
+	if i < 0 {
+		return fmt.Errorf("%w: there is no silence %s; refloat silence lists them", ErrUsage, id)
+	}
+	s := all[i]
+	s.Until = time.Now().UTC()
+	_, err = a.ask(ctx, alert.Request{What: alert.RequestEndSilence, Silence: &s, By: caller(by)})
+	return err
+}
+
+// TestedContact is what came of a test message to one contact.
+type TestedContact struct {
+	Person  string        `json:"person,omitempty"`
+	Contact alert.Contact `json:"contact"`
+	Took    time.Duration `json:"took"`
+	Said    string        `json:"said,omitempty"`
+	Error   string        `json:"error,omitempty"`
+}
+
+// TestPage sends a test message now, through every contact of a person or of a
+// team, and says what each service answered.
+func (a *App) TestPage(ctx context.Context, name string) ([]TestedContact, error) {
+	r := a.cfg.Roster
+	contacts := r.People[name].Contacts
+	if t, ok := r.Teams[name]; ok {
+		contacts = t.Contacts
+	} else if _, ok := r.People[name]; !ok {
+		return nil, fmt.Errorf("%w: %s is neither a person nor a team of %s", ErrUsage, name, a.cfg.Path)
+	}
+	if len(contacts) == 0 {
+		return nil, fmt.Errorf("%w: %s has no contact of its own", ErrUsage, name)
+	}
+	to, err := newSenders(a.cfg)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now().UTC()
+	x := alert.Alert{ID: newID(), State: alert.Firing, StartedAt: now, Signal: alert.Signal{Key: "test/" + name, Code: "test", Severity: alert.Low, Firing: true, At: now, Summary: "a test: nothing is wrong, and nothing has to be done"}}
+	out := make([]TestedContact, len(contacts))
+	for i, c := range contacts {
+		m := alert.Message{ID: "refloat.test." + x.ID + "." + c.ID, Kind: alert.TestPage, To: c, Alert: x, At: now}
+		if _, person := r.People[name]; person {
+			m.Person = name
+		}
+		m.Subject, m.Body = alert.Text(x, alert.TestPage, r.People[name].Zone)
+		limited, cancel := context.WithTimeout(ctx, sendWithin)
+		began := time.Now()
+		said, err := to.Send(limited, m)
+		cancel()
+		out[i] = TestedContact{Person: m.Person, Contact: c, Took: time.Since(began), Said: said.Said}
+		if err != nil {
+			out[i].Error = err.Error()
+		}
+	}
+	return out, nil
+}

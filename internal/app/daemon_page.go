@@ -1,0 +1,249 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/refloat-db/refloat/internal/alert"
+	"github.com/refloat-db/refloat/internal/status"
+	"github.com/refloat-db/refloat/internal/target"
+)
+
+const (
+	requestsEvery = 250 * time.Millisecond // what the command line asks is looked for
+	problemsEvery = 15 * time.Second       // how targets stand is turned into signals
+	problemGrace  = 10 * time.Minute       // a standing that just began may pass, as after an installation
+)
+
+// startPaging starts the pager with what is open, and what feeds it.
+func (r *running) startPaging(ctx context.Context) error {
+	o := r.o.Paging
+	o.Logger = r.log
+	if o.Sender == nil {
+		o.Sender = noSender{}
+	}
+	r.pager = newPager(o, r.state, r.record)
+	if err := r.pager.load(ctx); err != nil {
+		return err
+	}
+	ctx, end := context.WithCancel(ctx)
+	r.answerRequests(ctx) // before anybody is paged: what they ask may be not to
+	var parts sync.WaitGroup
+	parts.Go(func() { r.pager.run(ctx) })
+	parts.Go(func() { r.takeRequests(ctx) })
+	r.later(func(context.Context) error {
+		end()
+		parts.Wait()
+		return nil
+	})
+	return nil
+}
+
+// noSender is for a server without people: it is never asked.
+type noSender struct{}
+
+func (noSender) Send(context.Context, alert.Message) (alert.Receipt, error) {
+	return alert.Receipt{}, fmt.Errorf("%w: nobody is configured", alert.ErrRefused)
+}
+
+// alarmSignal is an alarm as a signal.
+func alarmSignal(id target.ID, a status.Alarm) alert.Signal {
+	severity := alert.Medium
+	switch {
+	case a.Code == status.AlarmOutage:
+		severity = alert.Critical
+	case status.Grave(a.Code):
+		severity = alert.High
+	}
+	return alert.Signal{
+		Key: signalKey(a.Code, id, a.Key), At: a.Raised, Firing: true, Code: a.Code, Target: string(id), Source: "server", Severity: severity,
+		Summary: string(id) + ": " + a.Detail, Next: a.Next,
+	}
+}
+
+func signalKey(code string, id target.ID, key string) string {
+	out := code + "/" + string(id)
+	if key != "" {
+		out += "/" + key
+	}
+	return out
+}
+
+// End ends the open alerts of a code of a target; key is "*" for all.
+func (p *pager) End(ctx context.Context, id target.ID, code, key string, at time.Time) {
+	p.mu.Lock()
+	var over []alert.Signal
+	for _, a := range p.alerts {
+		s := a.Signal
+		if a.State == alert.Firing && s.Target == string(id) && s.Code == code && (key == "*" || s.Key == signalKey(code, id, key)) {
+			s.Firing, s.At = false, at
+			over = append(over, s)
+		}
+	}
+	p.mu.Unlock()
+	for _, s := range over {
+		p.Signal(ctx, s)
+	}
+}
+
+// watchProblems turns how targets stand into signals: stale proofs, objectives
+// that are missed, whatever status shows and no alarm tells.
+func (r *running) watchProblems(ctx context.Context) {
+	since := map[string]time.Time{}
+	tick := time.NewTicker(problemsEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		reports, err := r.status(ctx)
+		if err != nil {
+			r.log.ErrorContext(ctx, "gather status for alerts", "error", err)
+			continue
+		}
+		now := time.Now()
+		for _, rep := range reports {
+			if w := r.watchOf(rep.Target); w == nil || !w.read() {
+				continue // what is not known yet neither holds nor has ended
+			}
+			for _, s := range problemSignals(rep, since, now) {
+				r.pager.Signal(ctx, s)
+			}
+			r.endProblems(ctx, rep, now)
+		}
+	}
+}
+
+// read reports that the repository has been looked at since the start.
+func (w *watch) read() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.repoRead
+}
+
+// problemSignals are the problems of a report that have held for a while and
+// that no alarm tells of. since is when each was first seen; it is kept up.
+func problemSignals(rep status.Report, since map[string]time.Time, now time.Time) []alert.Signal {
+	var out []alert.Signal
+	here := map[string]bool{}
+	for _, x := range rep.Problems {
+		key := signalKey(x.Code, rep.Target, "")
+		if isAlarm(rep, x.Code) || here[key] {
+			continue
+		}
+		here[key] = true
+		if since[key].IsZero() {
+			since[key] = now
+		}
+		if now.Sub(since[key]) < problemGrace {
+			continue
+		}
+		severity := alert.Medium
+		if x.Severity == status.Critical && x.Code != "never-proven" {
+			severity = alert.High
+		}
+		out = append(out, alert.Signal{
+			Key: key, At: since[key], Firing: true, Code: x.Code, Target: string(rep.Target), Source: sourceStatus,
+			Severity: severity, Summary: string(rep.Target) + ": " + x.Detail, Next: x.Next,
+		})
+	}
+	for key := range since {
+		if strings.HasSuffix(key, "/"+string(rep.Target)) && !here[key] {
+			delete(since, key)
+		}
+	}
+	return out
+}
+
+const sourceStatus = "status"
+
+func isAlarm(rep status.Report, code string) bool {
+	return slices.ContainsFunc(rep.Alarms, func(a status.Alarm) bool { return a.Code == code })
+}
+
+// endProblems ends the alerts of problems that are no more.
+func (r *running) endProblems(ctx context.Context, rep status.Report, now time.Time) {
+	r.pager.mu.Lock()
+	var over []alert.Signal
+	for _, a := range r.pager.alerts {
+		s := a.Signal
+		holds := slices.ContainsFunc(rep.Problems, func(x status.Problem) bool { return x.Code == s.Code })
+		if a.State == alert.Firing && s.Source == sourceStatus && s.Target == string(rep.Target) && !holds {
+			s.Firing, s.At = false, now
+			over = append(over, s)
+		}
+	}
+	r.pager.mu.Unlock()
+	for _, s := range over {
+		r.pager.Signal(ctx, s)
+	}
+}
+
+// takeRequests does what the command line asked for.
+func (r *running) takeRequests(ctx context.Context) {
+	tick := time.NewTicker(requestsEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+			r.answerRequests(ctx)
+		}
+	}
+}
+
+func (r *running) answerRequests(ctx context.Context) {
+	all, err := r.state.OpenRecords(ctx, alert.KindRequest)
+	if err != nil {
+		return // a store that fails is told where it is written to; it is asked again soon
+	}
+	for _, rec := range all {
+		var q alert.Request
+		if err := rec.Read(&q); err != nil {
+			q = alert.Request{ID: rec.ID}
+		}
+		answer, err := r.do(ctx, q)
+		q.Done, q.Answer, q.Failed = time.Now(), answer, err != nil
+		if err != nil {
+			q.Answer = err.Error()
+		}
+		done, err := alert.NewRecord(alert.KindRequest, rec.ID, "", false, rec.At, q)
+		if err == nil {
+			err = r.state.Save(ctx, done)
+		}
+		if err != nil {
+			r.log.ErrorContext(ctx, "answer a request", "request", rec.ID, "error", err)
+		}
+	}
+}
+
+// do does one request. Doing it twice does no harm.
+func (r *running) do(ctx context.Context, q alert.Request) (string, error) {
+	switch q.What {
+	case alert.RequestAcknowledge:
+		a, err := r.pager.Acknowledge(ctx, q.Alert, q.By, q.At)
+		if err != nil {
+			return "", err
+		}
+		return "acknowledged by " + a.AcknowledgedBy, nil
+	case alert.RequestSilence, alert.RequestEndSilence:
+		if q.Silence == nil {
+			return "", fmt.Errorf("%w: no silence is given", ErrUsage)
+		}
+		r.pager.Silence(ctx, *q.Silence)
+		return "done", nil
+	case alert.RequestSignal:
+		if q.Signal == nil {
+			return "", fmt.Errorf("%w: no signal is given", ErrUsage)
+		}
+		r.pager.Signal(ctx, *q.Signal)
+		return "done", nil
+	}
+	return "", fmt.Errorf("%w: this server does not know the request %q", ErrUsage, q.What)
+}

@@ -1,0 +1,69 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/refloat-db/refloat/internal/alert"
+	"github.com/refloat-db/refloat/internal/alert/chat"
+	"github.com/refloat-db/refloat/internal/alert/email"
+	"github.com/refloat-db/refloat/internal/alert/webhook"
+	"github.com/refloat-db/refloat/internal/config"
+)
+
+// senders route a message by its contact.
+type senders struct {
+	byContact map[string]alert.Sender
+}
+
+var _ alert.Sender = senders{}
+
+// newSenders makes a sender for every contact of the configuration; a contact
+// that cannot be used is an error now, not at 02:00.
+func newSenders(c config.Config) (senders, error) {
+	out := senders{byContact: map[string]alert.Sender{}}
+	var mail alert.Sender
+	for id, x := range c.Contacts() {
+		var err error
+		switch alert.Via(x.Via) {
+		case alert.Email:
+			if mail == nil {
+				e := c.Email
+				mail, err = email.New(email.Options{Host: e.Host, Port: e.Port, TLS: email.TLS(e.TLS), From: e.From, Username: e.Username, Password: e.Password, RootCAFile: e.RootCAFile})
+			}
+			out.byContact[id] = mail
+		case alert.Webhook:
+			out.byContact[id], err = webhook.New(webhook.Options{URL: x.URL, Secret: x.Secret, Version: Version})
+		case alert.Chat:
+			out.byContact[id], err = chat.New(x.URL)
+		default:
+			err = fmt.Errorf("there is no way called %s", x.Via)
+		}
+		if err != nil {
+			return senders{}, fmt.Errorf("contact %s: %w", id, err)
+		}
+	}
+	return out, nil
+}
+
+// Send implements alert.Sender.
+func (s senders) Send(ctx context.Context, m alert.Message) (alert.Receipt, error) {
+	to := s.byContact[m.To.ID]
+	if to == nil {
+		return alert.Receipt{}, fmt.Errorf("%w: contact %s is no longer in the configuration", alert.ErrRefused, m.To.ID)
+	}
+	return to.Send(ctx, m)
+}
+
+// paging is what the server's pager is given.
+func (a *App) paging() (PagerOptions, error) {
+	s, err := newSenders(a.cfg)
+	if err != nil {
+		return PagerOptions{}, err
+	}
+	o := PagerOptions{Roster: a.cfg.Roster, Sender: s, Charges: map[string]Charge{}}
+	for name, t := range a.cfg.Targets {
+		o.Charges[name] = Charge{Team: t.Team, Tier: alert.Severity(t.Tier)}
+	}
+	return o, nil
+}
