@@ -193,6 +193,7 @@ func (r *running) takeRequests(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-tick.C:
 			r.answerRequests(ctx)
 		}
 	}
