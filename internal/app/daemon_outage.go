@@ -71,15 +71,20 @@ func (r *running) startWatching(ctx context.Context) {
 	events := newLine()
 	parts.Go(func() { events.run(ctx) })
 	for _, w := range r.targets {
+		r.signalAlarms(ctx, w)
 		if w.Eyes == nil {
 			continue
 		}
 		rules := monitor.DefaultRules()
 		rules.Standby = w.Standby
+		resume := r.openOutage(ctx, w.Target)
+		if resume != nil {
+			r.signalOutage(ctx, w.Target, *resume) // the server before may have ended before it paged
+		}
 		w.seen = monitor.NewWatcher(monitor.Options{
 			Target: w.Target, Eyes: w.Eyes, Rules: rules, Every: w.WatchEvery, Pulse: pulse,
 			On:     func(e monitor.Event) { events.add(func(ctx context.Context) { r.onWatch(ctx, w, e) }) },
-			Resume: r.openOutage(ctx, w.Target),
+			Resume: resume,
 		})
 		parts.Go(func() { w.seen.Run(ctx) })
 	}
@@ -124,9 +129,7 @@ func (r *running) onWatch(ctx context.Context, w *watch, e monitor.Event) {
 	if over {
 		r.pager.End(ctx, w.Target, status.AlarmOutage, "*", o.Recovered)
 	} else {
-		s := alarmSignal(w.Target, status.Alarm{Code: status.AlarmOutage, Raised: o.FirstBad, Next: fmt.Sprintf(outageNext, w.Target)})
-		s.Summary, s.Source = string(w.Target)+" "+o.Reason, "monitor"
-		r.pager.Signal(ctx, s)
+		r.signalOutage(ctx, w.Target, o)
 	}
 	r.keepOutage(ctx, o, over)
 	r.record(ctx, "target/"+string(w.Target), "outage."+string(e.Kind), o)
@@ -139,6 +142,27 @@ func (r *running) onWatch(ctx context.Context, w *watch, e monitor.Event) {
 		detail += "; it comes and goes: this outage stays open until it has served for a while"
 	}
 	w.raise(ctx, status.Alarm{Code: status.AlarmOutage, Detail: detail, Next: fmt.Sprintf(outageNext, w.Target)})
+}
+
+func (r *running) signalOutage(ctx context.Context, id target.ID, o monitor.Outage) {
+	s := alarmSignal(id, status.Alarm{Code: status.AlarmOutage, Raised: o.FirstBad, Next: fmt.Sprintf(outageNext, id)})
+	s.Summary, s.Source = string(id)+" "+o.Reason, "monitor"
+	r.pager.Signal(ctx, s)
+}
+
+// signalAlarms tells the pager of alarms that were up when the server before
+// this one ended, in case it ended before it paged.
+func (r *running) signalAlarms(ctx context.Context, w *watch) {
+	all, err := r.state.Alarms(ctx, w.Target)
+	if err != nil {
+		r.log.ErrorContext(ctx, "read alarms", "error", err)
+		return
+	}
+	for _, a := range all {
+		if a.Code != status.AlarmOutage {
+			r.pager.Signal(ctx, alarmSignal(w.Target, a))
+		}
+	}
 }
 
 func (r *running) keepOutage(ctx context.Context, o monitor.Outage, over bool) {

@@ -153,10 +153,11 @@ func (p *pager) wake() {
 func (p *pager) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	defer p.sends.Wait()
 	for {
 		select {
 		case <-ctx.Done():
+			p.sends.Wait()
+			p.settle(ctx)
 			return
 		case <-p.woken:
 		case <-timer.C:
@@ -234,6 +235,7 @@ func (p *pager) Acknowledge(ctx context.Context, id, by string, at time.Time) (a
 	out := *a
 	p.mu.Unlock()
 	if fresh {
+		p.settle(ctx) // what a person was told is kept, is kept
 		p.wake()
 		p.record(ctx, "alert/"+id, "alert.acknowledged", map[string]any{"by": by, "at": at, "after": at.Sub(out.StartedAt).String()})
 	}
@@ -246,6 +248,7 @@ func (p *pager) Silence(ctx context.Context, s alert.Silence) {
 	p.silences[s.ID] = s
 	p.keep(alert.KindSilence, s.ID, s.Target, time.Now().Before(s.Until), s.From, s)
 	p.mu.Unlock()
+	p.settle(ctx)
 	p.wake()
 	p.record(ctx, "silence/"+s.ID, "silence.set", s)
 }
@@ -384,6 +387,21 @@ func (p *pager) forget(a *alert.Alert, now time.Time) {
 	}
 	delete(p.chains, a.ID)
 	delete(p.alerts, a.ID)
+}
+
+// settle stores what is not stored yet, and waits for a save that is under way.
+func (p *pager) settle(ctx context.Context) {
+	deadline := time.Now().Add(saveWithin)
+	for {
+		p.save(ctx)
+		p.mu.Lock()
+		done := !p.saving && len(p.dirty) == 0 || p.storeFails
+		p.mu.Unlock()
+		if done || time.Now().After(deadline) {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 // save stores what is not stored yet. A store that fails or hangs does not hold
