@@ -15,6 +15,7 @@ import (
 
 const (
 	requestsEvery = 250 * time.Millisecond // what the command line asks is looked for
+	coverEvery    = time.Minute            // on-call cover is looked at
 	problemsEvery = 15 * time.Second       // how targets stand is turned into signals
 	problemGrace  = 10 * time.Minute       // a standing that just began may pass, as after an installation
 )
@@ -35,12 +36,30 @@ func (r *running) startPaging(ctx context.Context) error {
 	var parts sync.WaitGroup
 	parts.Go(func() { r.pager.run(ctx) })
 	parts.Go(func() { r.takeRequests(ctx) })
+	parts.Go(func() { r.watchCover(ctx) })
 	r.later(func(context.Context) error {
 		end()
 		parts.Wait()
 		return nil
 	})
 	return nil
+}
+
+// watchCover tells of gaps in on-call cover before they begin, and that there is
+// nobody to page.
+func (r *running) watchCover(ctx context.Context) {
+	tick := time.NewTicker(coverEvery)
+	defer tick.Stop()
+	for {
+		for _, s := range r.pager.o.Roster.Cover(time.Now()) {
+			r.pager.Signal(ctx, s)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // noSender is for a server without people: it is never asked.

@@ -16,7 +16,7 @@ import (
 
 // How the pager works.
 const (
-	sendWithin   = 30 * time.Second // one attempt
+	sendWithin   = 12 * time.Second // one attempt; two that hang, and the chain moves on
 	saveWithin   = 2 * time.Second  // longer, and the pager goes on from memory
 	pagerAtLeast = time.Second      // it looks at everything so often whatever happens
 	keepEnded    = 10 * time.Minute // ended alerts stay in memory: they may explain others

@@ -40,7 +40,7 @@ type Options struct {
 	Username   string // none for no authentication
 	Password   secret.Value
 	RootCAFile string        // certificates that the server's is checked against; none for the system's
-	Timeout    time.Duration // for one message; default 15 s
+	Timeout    time.Duration // for one message; default 10 s
 }
 
 // Sender delivers over SMTP. It opens a connection for each message, so that a
@@ -72,7 +72,7 @@ func New(o Options) (*Sender, error) {
 		o.Port = map[TLS]int{STARTTLS: 587, Implicit: 465, Plaintext: 25}[o.TLS]
 	}
 	if o.Timeout == 0 {
-		o.Timeout = 15 * time.Second
+		o.Timeout = 10 * time.Second
 	}
 	s := &Sender{o: o}
 	if o.RootCAFile != "" {
