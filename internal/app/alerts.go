@@ -111,10 +111,13 @@ func (a *App) Outages(ctx context.Context, name string, limit int) (out []Outage
 }
 
 // requestWithin is how long a running server is waited for.
-const requestWithin = 10 * time.Second
+const (
+	requestWithin = 10 * time.Second
+	startsWithin  = 2 * time.Second // one that is just starting
+)
 
 // errNotTaken means that the request waits for a server.
-var errNotTaken = errors.New("kept, but no server has taken it up yet")
+var errNotTaken = errors.New("the request is kept, and the next server does it, but none runs now")
 
 // ask leaves a request for the server and waits for its answer. Without a
 // running server the request waits for the next one: that is errNotTaken.
@@ -154,7 +157,9 @@ func (a *App) ask(ctx context.Context, q alert.Request) (answer string, err erro
 			}
 			return q.Answer, nil
 		}
-		if runs, err := ServerRuns(a.cfg.StateDir); err == nil && !runs || time.Now().After(deadline) {
+		runs, err := ServerRuns(a.cfg.StateDir)
+		idle := err == nil && !runs && time.Since(q.At) > startsWithin
+		if idle || time.Now().After(deadline) {
 			return "", fmt.Errorf("%w: start refloat server", errNotTaken)
 		}
 		select {

@@ -151,7 +151,7 @@ func (a *App) care(repo *repository.Repository, name string) (Care, func(), erro
 		if err != nil {
 			return Care{}, nil, err
 		}
-		c.Eyes, c.WatchEvery, c.Standby, c.Write = eyes.Watch(), t.Watch.Every.Std(), t.Watch.Standby, postgres.WriteLook
+		c.Eyes, c.WatchEvery, c.WatchRules, c.Write = eyes.Watch(), t.Watch.Every.Std(), watchRules(t), postgres.WriteLook
 	}
 	c.Stamp = func(ctx context.Context) (string, error) { return a.stamp(ctx, source, t) }
 	done := func() {}

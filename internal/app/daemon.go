@@ -70,7 +70,7 @@ type Care struct {
 	// outcome means for the server.
 	Eyes       monitor.Eyes
 	WatchEvery time.Duration // between looks; default 500 ms
-	Standby    bool          // the target is meant to be in recovery
+	WatchRules monitor.Rules
 	Write      func(began time.Time, took time.Duration, err error) target.Look
 
 	// Backup takes a base backup.

@@ -75,14 +75,12 @@ func (r *running) startWatching(ctx context.Context) {
 		if w.Eyes == nil {
 			continue
 		}
-		rules := monitor.DefaultRules()
-		rules.Standby = w.Standby
 		resume := r.openOutage(ctx, w.Target)
 		if resume != nil {
 			r.signalOutage(ctx, w.Target, *resume) // the server before may have ended before it paged
 		}
 		w.seen = monitor.NewWatcher(monitor.Options{
-			Target: w.Target, Eyes: w.Eyes, Rules: rules, Every: w.WatchEvery, Pulse: pulse,
+			Target: w.Target, Eyes: w.Eyes, Rules: w.WatchRules, Every: w.WatchEvery, Pulse: pulse,
 			On:     func(e monitor.Event) { events.add(func(ctx context.Context) { r.onWatch(ctx, w, e) }) },
 			Resume: resume,
 		})

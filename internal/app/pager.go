@@ -70,6 +70,9 @@ type pager struct {
 type onItsWay struct {
 	alert.Delivery
 	All []alert.Attempt `json:"all"`
+	// Perhaps marks one that was on its way when a server ended: it may have
+	// arrived.
+	Perhaps bool `json:"perhaps,omitempty"`
 
 	flying bool
 }
@@ -100,7 +103,9 @@ func (p *pager) load(ctx context.Context) error {
 		alert.KindDelivery: func(r alert.Record) error {
 			d := &onItsWay{}
 			p.deliveries[r.ID] = d
-			return r.Read(d)
+			err := r.Read(d)
+			d.Perhaps = d.Perhaps || d.State == alert.Waiting
+			return err
 		},
 		alert.KindSilence: func(r alert.Record) error {
 			var s alert.Silence
@@ -258,7 +263,8 @@ func (p *pager) Silence(ctx context.Context, s alert.Silence) {
 func (p *pager) notify(a alert.Alert, why string, at time.Time) {
 	told := map[string]bool{}
 	for _, d := range p.of(a.ID) {
-		if d.Kind != alert.Page || d.State != alert.Sent || told[d.Contact.ID] || why == "acknowledged" && d.Person == a.AcknowledgedBy {
+		reached := d.State == alert.Sent || d.State == alert.Cancelled && p.deliveries[d.ID].Perhaps
+		if d.Kind != alert.Page || !reached || told[d.Contact.ID] || why == "acknowledged" && d.Person == a.AcknowledgedBy {
 			continue
 		}
 		told[d.Contact.ID] = true

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/refloat-db/refloat/internal/config"
 	"github.com/refloat-db/refloat/internal/monitor"
 	"github.com/refloat-db/refloat/internal/target"
 	"github.com/refloat-db/refloat/internal/target/postgres"
@@ -62,17 +63,23 @@ func (a *App) Watch(ctx context.Context, r WatchRequest) ([]WatchStanding, error
 		if err != nil {
 			return nil, err
 		}
-		o := monitor.Options{Target: id, Eyes: c.Watch(), Rules: monitor.DefaultRules(), Every: t.Watch.Every.Std()}
+		o := monitor.Options{Target: id, Eyes: c.Watch(), Rules: watchRules(t), Every: t.Watch.Every.Std()}
 		if r.Every > 0 {
 			o.Every = r.Every
 		}
-		o.Rules.Standby = t.Watch.Standby
 		all = append(all, o)
 	}
 	if len(all) == 0 {
 		return nil, fmt.Errorf("%w: %s has no target; name one, or a server by its address", ErrNoTarget, a.cfg.Path)
 	}
 	return watchAll(ctx, r, all), nil
+}
+
+// watchRules are those of a target of the configuration.
+func watchRules(t config.Target) monitor.Rules {
+	r := monitor.DefaultRules()
+	r.Standby, r.Flapping = t.Watch.Standby, t.Watch.Flapping
+	return r
 }
 
 func watchAll(ctx context.Context, r WatchRequest, all []monitor.Options) []WatchStanding {

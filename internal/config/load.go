@@ -289,6 +289,7 @@ func (l *loader) limits(at, name string, t *Target) {
 		{"objectives.resolution", int64(t.Objectives.Resolution), int64(time.Second), "1s"},
 		{"objectives.detection", int64(t.Objectives.Detection), int64(time.Second), "1s"},
 		{"objectives.proof_age", int64(t.Objectives.ProofAge), int64(time.Minute), "1m"},
+		{"watch.flapping", int64(t.Watch.Flapping), 0, "0"},
 		{"watch.every", int64(t.Watch.Every), int64(100 * time.Millisecond), "100ms"},
 		{"heartbeat.every", int64(t.Heartbeat.Every), int64(100 * time.Millisecond), "100ms"},
 		{"log.partial_every", int64(t.Log.PartialEvery), int64(100 * time.Millisecond), "100ms"},
