@@ -45,6 +45,9 @@ func (a *App) Serve(ctx context.Context) error {
 	if o.Repository, err = a.repositoryCare(repo); err != nil {
 		return err
 	}
+	for _, w := range a.cfg.Watchdogs {
+		o.Watchdogs = append(o.Watchdogs, Watchdog{Name: w.Name, URL: w.URL, Token: w.Token, Every: w.Every.Std()})
+	}
 	if o.Paging, err = a.paging(); err != nil {
 		return err
 	}

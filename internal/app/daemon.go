@@ -113,6 +113,7 @@ type DaemonOptions struct {
 	Targets      []Care
 	Repository   RepositoryCare
 	Paging       PagerOptions
+	Watchdogs    []Watchdog
 	StopTimeout  time.Duration // for a graceful stop; default 60 s
 }
 

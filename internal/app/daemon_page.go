@@ -37,6 +37,8 @@ func (r *running) startPaging(ctx context.Context) error {
 	parts.Go(func() { r.pager.run(ctx) })
 	parts.Go(func() { r.takeRequests(ctx) })
 	parts.Go(func() { r.watchCover(ctx) })
+	parts.Go(func() { r.pager.watchChannels(ctx) })
+	parts.Go(func() { r.tellWatchdogs(ctx) })
 	r.later(func(context.Context) error {
 		end()
 		parts.Wait()

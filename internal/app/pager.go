@@ -40,6 +40,7 @@ type PagerOptions struct {
 	Roster  alert.Roster
 	Charges map[string]Charge // by target
 	Sender  alert.Sender      // routes by the message's contact
+	Tests   alert.TestRules
 	// AckURL makes the link that acknowledges an alert; nil, or an empty answer,
 	// for none.
 	AckURL func(alertID, person string, now time.Time) string
@@ -61,8 +62,10 @@ type pager struct {
 	chains     map[string]alert.Chain  // by alert
 	deliveries map[string]*onItsWay
 	silences   map[string]alert.Silence
-	dirty      map[string]alert.Record // by kind and ID: not stored yet
-	saving     bool                    // a save is under way that may hang
+	channels   map[string]alert.Channel // by contact
+	lookedAt   time.Time                // everything was last looked at
+	dirty      map[string]alert.Record  // by kind and ID: not stored yet
+	saving     bool                     // a save is under way that may hang
 	storeFails bool
 }
 
@@ -80,7 +83,7 @@ type onItsWay struct {
 func newPager(o PagerOptions, store pagingStore, record recordFunc) *pager {
 	return &pager{
 		o: o, store: store, record: record, woken: make(chan struct{}, 1), alerts: map[string]*alert.Alert{}, chains: map[string]alert.Chain{},
-		deliveries: map[string]*onItsWay{}, silences: map[string]alert.Silence{}, dirty: map[string]alert.Record{},
+		deliveries: map[string]*onItsWay{}, silences: map[string]alert.Silence{}, channels: map[string]alert.Channel{}, dirty: map[string]alert.Record{},
 	}
 }
 
@@ -105,6 +108,12 @@ func (p *pager) load(ctx context.Context) error {
 			p.deliveries[r.ID] = d
 			err := r.Read(d)
 			d.Perhaps = d.Perhaps || d.State == alert.Waiting
+			return err
+		},
+		alert.KindChannel: func(r alert.Record) error {
+			var c alert.Channel
+			err := r.Read(&c)
+			p.channels[r.ID] = c
 			return err
 		},
 		alert.KindSilence: func(r alert.Record) error {
@@ -145,6 +154,13 @@ func (p *pager) loadEnded(ctx context.Context) error {
 		p.alerts[a.ID] = a
 	}
 	return nil
+}
+
+// looked is how long ago the pager last looked at everything.
+func (p *pager) looked(now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return now.Sub(p.lookedAt)
 }
 
 func (p *pager) wake() {
@@ -188,7 +204,8 @@ func (p *pager) Signal(ctx context.Context, s alert.Signal) {
 	if told {
 		before.Count++ // kept with the next change: it is told every second
 	} else if change != alert.Nothing {
-		p.alerts[a.ID] = &a
+		kept := a // a itself goes to the journal, outside the lock
+		p.alerts[a.ID] = &kept
 		p.keep(alert.KindAlert, a.ID, a.Signal.Target, a.State == alert.Firing, a.StartedAt, a)
 		if change == alert.Ended {
 			p.notify(a, "resolved", a.ResolvedAt)
@@ -234,7 +251,8 @@ func (p *pager) Acknowledge(ctx context.Context, id, by string, at time.Time) (a
 	fresh := a.AcknowledgedAt.IsZero()
 	if fresh {
 		a.AcknowledgedAt, a.AcknowledgedBy = at, by
-		p.keep(alert.KindAlert, a.ID, a.Signal.Target, true, a.StartedAt, *a)
+		p.noteAnswer(a, at)
+		p.keep(alert.KindAlert, a.ID, a.Signal.Target, a.State == alert.Firing, a.StartedAt, *a)
 		p.notify(*a, "acknowledged", at)
 	}
 	out := *a
@@ -312,6 +330,7 @@ func (p *pager) keep(kind, id, target string, open bool, at time.Time, value any
 // step does all that is due now and says when to look again.
 func (p *pager) step(ctx context.Context, now time.Time) time.Time {
 	p.mu.Lock()
+	p.lookedAt = now
 	next := now.Add(pagerAtLeast)
 	sooner := func(t time.Time) {
 		if !t.IsZero() && t.Before(next) {

@@ -70,6 +70,7 @@ func (p *pager) attempt(ctx context.Context, d *onItsWay, m alert.Message) {
 		d.State, d.SentAt = alert.Sent, try.At // it was on its way when it was cancelled
 	}
 	p.keepDelivery(d)
+	p.noteChannel(d.Delivery, try)
 	x := d.Delivery
 	p.mu.Unlock()
 	p.wake()

@@ -26,6 +26,12 @@ type box struct {
 
 func newBox() *box { return &box{all: map[string]alert.Record{}} }
 
+func (b *box) set(fails error, hang chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fails, b.hang = fails, hang
+}
+
 func (b *box) Save(_ context.Context, all ...alert.Record) error {
 	b.mu.Lock()
 	hang := b.hang
@@ -124,10 +130,14 @@ type desk struct {
 	phone *phones
 	p     *pager
 	end   func()
+	set   func(*PagerOptions)
 }
 
-func newDesk(t *testing.T) *desk {
+func newDesk(t *testing.T, set ...func(*PagerOptions)) *desk {
 	d := &desk{t: t, box: newBox(), phone: &phones{fails: map[string]error{}, slow: map[string]time.Duration{}}}
+	for _, f := range set {
+		d.set = f
+	}
 	d.start()
 	return d
 }
@@ -135,6 +145,9 @@ func newDesk(t *testing.T) *desk {
 func (d *desk) start() {
 	d.t.Helper()
 	o := PagerOptions{Roster: roster(), Sender: d.phone, Charges: map[string]Charge{"shop": {Tier: alert.Critical}}, Logger: slog.New(slog.DiscardHandler)}
+	if d.set != nil {
+		d.set(&o)
+	}
 	d.p = newPager(o, d.box, func(context.Context, string, string, any) {})
 	if err := d.p.load(d.t.Context()); err != nil {
 		d.t.Fatal(err)
@@ -241,21 +254,20 @@ func TestOneSlowServiceHoldsUpNoOther(t *testing.T) {
 func TestPagingGoesOnWithoutItsStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t)
-		d.box.fails = errors.New("disk full")
+		d.box.set(errors.New("disk full"), nil)
 		d.p.Signal(t.Context(), down(time.Now()))
 		time.Sleep(6 * time.Minute)
 		d.want("page:ada.pager", "page:ben.pager")
-		d.box.mu.Lock()
-		d.box.fails = nil
-		d.box.mu.Unlock()
+		d.box.set(nil, nil)
 		time.Sleep(2 * time.Second) // and what was not stored is stored afterwards
 		d.restart()
 		time.Sleep(time.Minute)
 		d.want("page:ada.pager", "page:ben.pager")
-		d.box.hang = make(chan struct{})
+		hang := make(chan struct{})
+		d.box.set(nil, hang)
 		time.Sleep(5 * time.Minute)
 		d.want("page:ada.pager", "page:ben.pager", "page:cyd.pager")
-		close(d.box.hang)
+		close(hang)
 		d.end()
 	})
 }

@@ -61,7 +61,7 @@ func (a *App) paging() (PagerOptions, error) {
 	if err != nil {
 		return PagerOptions{}, err
 	}
-	o := PagerOptions{Roster: a.cfg.Roster, Sender: s, Charges: map[string]Charge{}}
+	o := PagerOptions{Roster: a.cfg.Roster, Sender: s, Tests: alert.TestRules{Every: a.cfg.PageTests.Every.Std(), Answer: a.cfg.PageTests.AnswerWithin.Std()}, Charges: map[string]Charge{}}
 	for name, t := range a.cfg.Targets {
 		o.Charges[name] = Charge{Team: t.Team, Tier: alert.Severity(t.Tier)}
 	}

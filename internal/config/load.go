@@ -95,6 +95,7 @@ func (l *loader) check(c *Config) {
 	}
 	l.onCall(c)
 	l.email(c)
+	l.watchdogs(c)
 }
 
 func (l *loader) err() error {

@@ -18,6 +18,8 @@ type Config struct {
 	Server     Server            `yaml:"server" jsonschema_description:"Metrics and status of refloat server."`
 	Targets    map[string]Target `yaml:"targets" jsonschema_description:"The database servers in care, by name: lower-case letters, digits and inner hyphens."`
 	Email      Email             `yaml:"email" jsonschema_description:"The server that takes our mail, for contacts via email."`
+	Watchdogs  []Watchdog        `yaml:"watchdogs" jsonschema_description:"Who is told that this server is well, and pages when it falls silent."`
+	PageTests  PageTests         `yaml:"page_tests" jsonschema_description:"Test pages to those on call."`
 	People     map[string]Person `yaml:"people" jsonschema_description:"Who can be paged, by name: lower-case letters, digits and inner hyphens."`
 	Teams      map[string]Team   `yaml:"teams" jsonschema_description:"Who answers for targets, and is on call when."`
 	Policies   map[string]Policy `yaml:"policies" jsonschema_description:"Who is paged when, until somebody acknowledges. One named default is for teams that name none."`
@@ -192,6 +194,7 @@ func defaults() Config {
 	return Config{
 		StateDir:   "/var/lib/refloat",
 		Server:     Server{Listen: "127.0.0.1:9464"},
+		PageTests:  PageTests{Every: Duration(7 * 24 * time.Hour), AnswerWithin: Duration(24 * time.Hour)},
 		Repository: Repository{Maintain: "0 6 * * *", Verify: "0 7 * * 0"},
 	}
 }
