@@ -10,7 +10,7 @@ GOLANGCI     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK  := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 VERSITYGW    := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 
-.PHONY: build demo test test-quick lint bench bench-detect soak fuzz deps deps-test clean
+.PHONY: build demo test test-quick lint bench bench-detect soak soak-detect fuzz deps deps-test clean
 
 build: ## build bin/refloat
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/refloat
@@ -39,7 +39,10 @@ bench: build ## compare with pg_basebackup, pg_receivewal and, where installed, 
 	$(GO) run ./test/bench -refloat $(BIN)
 
 bench-detect: ## from a fault to the page, 30 rounds of each (ROUNDS=n)
-	REFLOAT_TEST_REQUIRE=1 REFLOAT_DETECT_ROUNDS=$(or $(ROUNDS),30) $(GO) test -run '^$$' -bench Detect -benchtime 1x -timeout 0 ./test/detect
+	REFLOAT_TEST_REQUIRE=1 REFLOAT_DETECT_ROUNDS=$(or $(ROUNDS),30) $(GO) test -run '^$$' -bench 'Detect|Scale' -benchtime 1x -timeout 0 ./test/detect
+
+soak-detect: ## half an hour of a bad network and a starved machine: no false alarm
+	REFLOAT_TEST_REQUIRE=1 REFLOAT_SOAK=$(or $(FOR),30m) $(GO) test -v -count=1 -run ALiveServer -timeout 0 ./test/detect
 
 soak: build ## kill -9 rounds until stopped (ROUNDS=500)
 	REFLOAT_CRASH_ROUNDS=$(or $(ROUNDS),500) REFLOAT_TEST_REQUIRE=1 $(GO) test -count=1 -timeout 0 -run 'Crash' -v ./test/recovery
