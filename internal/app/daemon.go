@@ -292,7 +292,7 @@ func (r *running) listen(ctx context.Context) error {
 	}
 	s, err := server.Listen(ctx, server.Options{
 		Address: r.o.Listen, Remote: r.o.ListenRemote, Version: r.o.Version, Logger: r.log, Secrets: r.o.Secrets,
-		Status: r.status, Ready: r.ready,
+		Status: r.status, Ready: r.ready, Paging: r.pager.count,
 	})
 	if err != nil {
 		return err

@@ -175,6 +175,13 @@ func (w *watch) live(now time.Time) status.Facts {
 	f := w.repo
 	f.Target, f.Objectives = w.Target, w.Objectives
 	f.Server = status.Server{Running: true, SeenAt: now}
+	if w.seen != nil {
+		s := w.seen.Standing()
+		f.Watch = &status.Watch{State: string(s.State), At: s.Last.End(), Took: s.Last.Took}
+		if s.Outage != nil {
+			f.Watch.Reason = s.Outage.Reason
+		}
+	}
 	if !w.repoRead {
 		f.Unread = append(f.Unread, status.Unread{What: status.UnreadBackup, Error: "the server has just started"},
 			status.Unread{What: status.UnreadLog, Error: "the server has just started"}, status.Unread{What: status.UnreadProof, Error: "the server has just started"})

@@ -70,7 +70,8 @@ type watch struct {
 	raising  sync.Mutex      // held while an alarm is raised
 	repo     status.Facts    // what the repository said last
 	repoRead bool
-	heard    time.Time        // log, or an idle server's word, arrived last; guarded by mu
+	heard    time.Time // log, or an idle server's word, arrived last; guarded by mu
+	toldOnce bool
 	told     string           // the trouble told last; guarded by mu
 	pager    *pager           // told of what a person must know
 	seen     *monitor.Watcher // nil when the target is not watched
@@ -206,8 +207,8 @@ func (w *watch) hear(at time.Time) {
 func (w *watch) trouble(ctx context.Context, all []string) {
 	text := strings.Join(all, "; ")
 	w.mu.Lock()
-	same := text == w.told
-	w.told = text
+	same := w.toldOnce && text == w.told // the first word may end what the server before left
+	w.told, w.toldOnce = text, true
 	w.mu.Unlock()
 	switch {
 	case same:

@@ -415,3 +415,16 @@ func TestNeedsBackup(t *testing.T) {
 		}
 	}
 }
+
+// A trouble of the log that ended while no server ran is not up for ever.
+func TestATroubleOfTheServerBeforeIsCleared(t *testing.T) {
+	inBubble(t, &fakeTarget{}, nil, func(w *watch, n *notes) {
+		if _, err := n.Raise(t.Context(), w.Target, status.Alarm{Code: status.AlarmLog}); err != nil {
+			t.Fatal(err)
+		}
+		w.trouble(t.Context(), nil)
+		if n.up(status.AlarmLog) {
+			t.Error("the alarm is still up")
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/refloat-db/refloat/internal/alert"
+	"github.com/refloat-db/refloat/internal/server"
 )
 
 // send begins every attempt that is due, each in a goroutine of its own: one
@@ -49,6 +50,30 @@ func (p *pager) message(a alert.Alert, d alert.Delivery, now time.Time) alert.Me
 		}
 	}
 	return m
+}
+
+// count is what metrics show.
+func (p *pager) count() server.Paging {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := server.Paging{Open: map[string]int{}, Unacknowledged: map[string]int{}, Deliveries: map[string]int{}}
+	for _, a := range p.alerts {
+		if a.State != alert.Firing {
+			continue
+		}
+		out.Open[string(a.Signal.Severity)]++
+		if c, has := p.chains[a.ID]; has && c.Policy.Pages(a.Signal.Severity) && !a.Settled() {
+			out.Unacknowledged[string(a.Signal.Severity)]++
+		}
+	}
+	for _, d := range p.deliveries {
+		state := string(d.State)
+		if d.State == alert.Waiting && d.Failing() {
+			state = "failing"
+		}
+		out.Deliveries[state]++
+	}
+	return out
 }
 
 // attempt tries once and keeps what came of it.

@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -11,37 +14,68 @@ import (
 )
 
 func statusCommand(g *globals) *cobra.Command {
-	return &cobra.Command{
+	var watch bool
+	var every time.Duration
+	c := &cobra.Command{
 		Use: "status [TARGET]", Short: "Say how each target stands; exit code 3 when badly, 4 when it is not certain",
 		Long: `Say how each target stands. There is one answer to "can this be restored?": the
 verdict of the last proof, with its age. All else is shown beside it.`,
 		Args: cobra.MaximumNArgs(1), ValidArgsFunction: g.targets,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if watch && every < time.Second {
+				return usageError{fmt.Errorf("--every wants at least 1s")}
+			}
 			return g.with(cmd.Context(), func(a *app.App) error {
-				all, err := a.Status(cmd.Context(), first(args))
-				if err != nil {
-					return err
-				}
-				if err := g.print(all, func(w io.Writer) {
-					for i, r := range all {
-						if i > 0 {
-							fmt.Fprintln(w)
-						}
-						showStatus(w, r)
+				for {
+					err := g.status(cmd.Context(), a, first(args), watch)
+					var v verdict
+					if !watch || err != nil && !errors.As(err, &v) {
+						return err
 					}
-				}); err != nil {
-					return err
+					select {
+					case <-cmd.Context().Done():
+						return err
+					case <-time.After(every):
+					}
 				}
-				switch app.StatusClass(all) {
-				case app.StandsBadly:
-					return verdict(exitVerdict)
-				case app.StandsUncertain:
-					return verdict(exitInconclusive)
-				}
-				return nil
 			})
 		},
 	}
+	c.Flags().BoolVar(&watch, "watch", false, "show it again and again until Ctrl-C")
+	c.Flags().DurationVar(&every, "every", 5*time.Second, "how often, with --watch")
+	return c
+}
+
+// status shows how targets stand once; over itself on a terminal when it is
+// shown again and again.
+func (g *globals) status(ctx context.Context, a *app.App, name string, again bool) error {
+	all, err := a.Status(ctx, name)
+	if err != nil {
+		return err
+	}
+	if again && !g.json {
+		if terminal(g.stdout) {
+			fmt.Fprint(g.stdout, "\x1b[H\x1b[2J") // home, clear
+		}
+		fmt.Fprintln(g.stdout, timeText(time.Now()))
+	}
+	if err := g.print(all, func(w io.Writer) {
+		for i, r := range all {
+			if i > 0 {
+				fmt.Fprintln(w)
+			}
+			showStatus(w, r)
+		}
+	}); err != nil {
+		return err
+	}
+	switch app.StatusClass(all) {
+	case app.StandsBadly:
+		return verdict(exitVerdict)
+	case app.StandsUncertain:
+		return verdict(exitInconclusive)
+	}
+	return nil
 }
 
 func showStatus(w io.Writer, r app.StatusReport) {

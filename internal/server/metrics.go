@@ -37,6 +37,7 @@ type figures struct {
 	up, verdict, class, alarm, work  *prometheus.Desc
 	measured, promised, problemTotal *prometheus.Desc
 	grade, finding                   *prometheus.Desc
+	alerts, unanswered, deliveries   *prometheus.Desc
 }
 
 func descriptions() figures {
@@ -54,7 +55,25 @@ func descriptions() figures {
 		problemTotal: desc("problems", "Problems by severity.", "severity"),
 		grade:        desc("grade", "1 for the target's recoverability grade, A to F, 0 for the others.", "grade"),
 		finding:      desc("findings", "Findings of the last audit that nobody accepted, by severity.", "severity"),
+		alerts:       prometheus.NewDesc("refloat_alerts", "Open alerts by severity.", []string{"severity"}, nil),
+		unanswered:   prometheus.NewDesc("refloat_alerts_unacknowledged", "Open alerts by severity that page and that nobody has acknowledged.", []string{"severity"}, nil),
+		deliveries:   prometheus.NewDesc("refloat_deliveries", "Messages of open alerts by how far they are: waiting, failing, sent, failed or cancelled.", []string{"state"}, nil),
 		plain: []metric{
+			{desc("target_up", "1 when the target serves, 0 when it does not; absent while that is not known."), func(r status.Report) (float64, bool) {
+				if r.Watch == nil || r.Watch.State == "unknown" {
+					return 0, false
+				}
+				return flag(r.Watch.State == "up" || r.Watch.State == "suspect"), true
+			}},
+			{desc("look_seconds", "How long the last look at the target took."), func(r status.Report) (float64, bool) {
+				return of(r.Watch, func(w status.Watch) float64 { return w.Took.Seconds() })
+			}},
+			{desc("look_age_seconds", "Time since the last look at the target."), func(r status.Report) (float64, bool) {
+				if r.Watch == nil || r.Watch.At.IsZero() {
+					return 0, false
+				}
+				return max(0, r.At.Sub(r.Watch.At).Seconds()), true
+			}},
 			{desc("proof_age_seconds", "Age of the last proof."), func(r status.Report) (float64, bool) { return seconds(r.AnswerAge) }},
 			{desc("proof_stale", "1 when the last proof is older than promised."), func(r status.Report) (float64, bool) { return flag(r.Stale), r.Proof != nil }},
 			{desc("proof_resolution_seconds", "Time from the plan to an answering server in the last drill."), func(r status.Report) (float64, bool) {
@@ -132,7 +151,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, m := range c.all.plain {
 		out <- m.desc
 	}
-	for _, d := range []*prometheus.Desc{c.all.up, c.all.verdict, c.all.class, c.all.alarm, c.all.work, c.all.measured, c.all.promised, c.all.problemTotal, c.all.grade, c.all.finding} {
+	for _, d := range []*prometheus.Desc{c.all.up, c.all.verdict, c.all.class, c.all.alarm, c.all.work, c.all.measured, c.all.promised, c.all.problemTotal, c.all.grade, c.all.finding, c.all.alerts, c.all.unanswered, c.all.deliveries} {
 		out <- d
 	}
 }
@@ -141,6 +160,16 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 func (c *collector) Collect(out chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	if c.s.o.Paging != nil {
+		p := c.s.o.Paging()
+		for _, severity := range []string{"critical", "high", "medium", "low"} {
+			gauge(c.all.alerts, float64(p.Open[severity]), severity)
+			gauge(c.all.unanswered, float64(p.Unacknowledged[severity]), severity)
+		}
+		for _, state := range []string{"waiting", "failing", "sent", "failed", "cancelled"} {
+			gauge(c.all.deliveries, float64(p.Deliveries[state]), state)
+		}
 	}
 	// The interface gives no context; the listener's own time limit is longer.
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)

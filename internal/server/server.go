@@ -40,8 +40,16 @@ type Options struct {
 	Secrets []secret.Value // never to appear in anything that is served
 	// Status gathers how each target stands.
 	Status func(context.Context) ([]status.Report, error)
+	// Paging counts alerts and messages; nil for none.
+	Paging func() Paging
 	// Ready says why the server cannot do its work yet; nil when it can.
 	Ready func() error
+}
+
+// Paging is how many alerts and messages there are.
+type Paging struct {
+	Open, Unacknowledged map[string]int // by severity
+	Deliveries           map[string]int // by state
 }
 
 // Server is a listener. Make it with Listen.

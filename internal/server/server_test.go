@@ -238,3 +238,33 @@ func TestMetricsAreDocumented(t *testing.T) {
 		}
 	}
 }
+
+// The alert rules and the dashboard ask for metrics that exist.
+func TestContributedFilesKnowTheMetrics(t *testing.T) {
+	s := listen(t, Options{})
+	descs := make(chan *prometheus.Desc, 100)
+	(&collector{s: s, all: descriptions()}).Describe(descs)
+	close(descs)
+	exists := map[string]bool{"refloat_build_info": true}
+	for d := range descs {
+		exists[regexp.MustCompile(`fqName: "([a-z_]+)"`).FindStringSubmatch(d.String())[1]] = true
+	}
+	for _, file := range []string{"prometheus/refloat.rules.yml", "grafana/refloat.json"} {
+		text, err := os.ReadFile("../../contrib/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := regexp.MustCompile(`\brefloat_[a-z_]+`).FindAllString(string(text), -1)
+		if len(asked) < 8 {
+			t.Errorf("%s asks for %d metrics", file, len(asked))
+		}
+		for _, name := range asked {
+			if !exists[name] {
+				t.Errorf("%s asks for %s", file, name)
+			}
+		}
+		if strings.HasSuffix(file, ".json") && !json.Valid(text) {
+			t.Errorf("%s is not JSON", file)
+		}
+	}
+}

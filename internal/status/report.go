@@ -10,6 +10,9 @@ import (
 // Facts are what was gathered of one target. A nil fact is one that there is
 // not; a fact that could not be read is named in Unread.
 type Facts struct {
+	// Watch is how the target looked last; nil where no running server looks.
+	Watch *Watch `json:"watch,omitempty"`
+
 	Target     target.ID        `json:"target"`
 	Objectives proof.Objectives `json:"objectives"`
 	Proof      *Proof           `json:"proof"`  // the last
@@ -164,4 +167,12 @@ type Report struct {
 	Grade        Grade          `json:"grade"`
 	Measurements []Objective    `json:"measured_objectives"`
 	Problems     []Problem      `json:"problems"`
+}
+
+// Watch is whether a target serves.
+type Watch struct {
+	State  string        `json:"state"` // unknown, up, suspect, down or recovering
+	At     time.Time     `json:"at"`    // of the last look
+	Took   time.Duration `json:"took"`
+	Reason string        `json:"reason,omitempty"` // of the outage that is open
 }
