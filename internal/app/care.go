@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/refloat-db/refloat/internal/alert"
 	"github.com/refloat-db/refloat/internal/backup"
 	"github.com/refloat-db/refloat/internal/config"
 	"github.com/refloat-db/refloat/internal/repository"
@@ -45,6 +46,13 @@ func (a *App) Serve(ctx context.Context) error {
 	if o.Repository, err = a.repositoryCare(repo); err != nil {
 		return err
 	}
+	o.PublicURL = a.cfg.Server.PublicURL
+	for _, s := range a.cfg.Inbound.Sources {
+		o.Sources = append(o.Sources, Source{Name: s.Name, Token: s.Token, Team: s.Team, Read: inboundReader(s.Kind)})
+	}
+	for _, h := range a.cfg.Inbound.Heartbeats {
+		o.Expected = append(o.Expected, ExpectedBeat{Token: h.Token, Expected: alert.Expected{Name: h.Name, Every: h.Every.Std(), Grace: h.Grace.Std(), Team: h.Team, Severity: alert.Severity(h.Severity)}})
+	}
 	for _, w := range a.cfg.Watchdogs {
 		o.Watchdogs = append(o.Watchdogs, Watchdog{Name: w.Name, URL: w.URL, Token: w.Token, Every: w.Every.Std()})
 	}
@@ -62,6 +70,19 @@ func (a *App) secrets() []secret.Value {
 	out := []secret.Value{a.cfg.Repository.Passphrase, a.cfg.Repository.S3.SecretAccessKey, a.cfg.Repository.S3.SessionToken, a.cfg.Repository.Azure.Key}
 	for _, t := range a.cfg.Targets {
 		out = append(out, t.Password)
+	}
+	out = append(out, a.cfg.Email.Password)
+	for _, c := range a.cfg.Contacts() {
+		out = append(out, c.URL, c.Secret)
+	}
+	for _, s := range a.cfg.Inbound.Sources {
+		out = append(out, s.Token)
+	}
+	for _, h := range a.cfg.Inbound.Heartbeats {
+		out = append(out, h.Token)
+	}
+	for _, w := range a.cfg.Watchdogs {
+		out = append(out, w.URL, w.Token)
 	}
 	return out
 }

@@ -114,7 +114,10 @@ type DaemonOptions struct {
 	Repository   RepositoryCare
 	Paging       PagerOptions
 	Watchdogs    []Watchdog
-	StopTimeout  time.Duration // for a graceful stop; default 60 s
+	Sources      []Source       // who may post alerts
+	Expected     []ExpectedBeat // signs of life that others give
+	PublicURL    string         // how people reach the listener; empty for no links in pages
+	StopTimeout  time.Duration  // for a graceful stop; default 60 s
 }
 
 // Daemon is `refloat server`: it keeps the log, beats, watches the slots, runs
@@ -137,6 +140,7 @@ type running struct {
 	targets []*watch
 	http    *server.Server
 	pager   *pager
+	doors   *doors
 	undo    []func(context.Context) error
 }
 
@@ -292,7 +296,7 @@ func (r *running) listen(ctx context.Context) error {
 	}
 	s, err := server.Listen(ctx, server.Options{
 		Address: r.o.Listen, Remote: r.o.ListenRemote, Version: r.o.Version, Logger: r.log, Secrets: r.o.Secrets,
-		Status: r.status, Ready: r.ready, Paging: r.pager.count,
+		Status: r.status, Ready: r.ready, Paging: r.pager.count, Doors: r.doors.server(), PublicHost: publicHost(r.o.PublicURL),
 	})
 	if err != nil {
 		return err

@@ -27,6 +27,11 @@ func (r *running) startPaging(ctx context.Context) error {
 	if o.Sender == nil {
 		o.Sender = noSender{}
 	}
+	var err error
+	if r.doors, err = r.newDoors(ctx); err != nil {
+		return err
+	}
+	o.AckURL = r.doors.link
 	r.pager = newPager(o, r.state, r.record)
 	if err := r.pager.load(ctx); err != nil {
 		return err
@@ -39,6 +44,7 @@ func (r *running) startPaging(ctx context.Context) error {
 	parts.Go(func() { r.watchCover(ctx) })
 	parts.Go(func() { r.pager.watchChannels(ctx) })
 	parts.Go(func() { r.tellWatchdogs(ctx) })
+	parts.Go(func() { r.doors.watchExpected(ctx) })
 	r.later(func(context.Context) error {
 		end()
 		parts.Wait()

@@ -265,6 +265,36 @@ func (p *pager) Acknowledge(ctx context.Context, id, by string, at time.Time) (a
 	return out, nil
 }
 
+// errNotKept means that the store does not take what was told.
+var errNotKept = errors.New("it could not be kept")
+
+// kept waits until everything told so far is stored.
+func (p *pager) kept(ctx context.Context) error {
+	p.settle(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.storeFails || p.saving {
+		return errNotKept
+	}
+	return nil
+}
+
+// find is an alert that is open or ended lately.
+func (p *pager) find(id string) (alert.Alert, error) {
+	p.mu.Lock()
+	if a := p.alerts[id]; a != nil {
+		defer p.mu.Unlock()
+		return *a, nil
+	}
+	p.mu.Unlock()
+	r, err := p.store.OneRecord(context.Background(), alert.KindAlert, id)
+	if err != nil {
+		return alert.Alert{}, err
+	}
+	var a alert.Alert
+	return a, r.Read(&a)
+}
+
 // Silence begins or replaces a silence; one whose time is over ends it.
 func (p *pager) Silence(ctx context.Context, s alert.Silence) {
 	p.mu.Lock()

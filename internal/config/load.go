@@ -96,6 +96,7 @@ func (l *loader) check(c *Config) {
 	l.onCall(c)
 	l.email(c)
 	l.watchdogs(c)
+	l.inbound(c)
 }
 
 func (l *loader) err() error {

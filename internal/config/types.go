@@ -20,6 +20,7 @@ type Config struct {
 	Email      Email             `yaml:"email" jsonschema_description:"The server that takes our mail, for contacts via email."`
 	Watchdogs  []Watchdog        `yaml:"watchdogs" jsonschema_description:"Who is told that this server is well, and pages when it falls silent."`
 	PageTests  PageTests         `yaml:"page_tests" jsonschema_description:"Test pages to those on call."`
+	Inbound    Inbound           `yaml:"inbound" jsonschema_description:"Who may tell this server of trouble, or give a sign of life."`
 	People     map[string]Person `yaml:"people" jsonschema_description:"Who can be paged, by name: lower-case letters, digits and inner hyphens."`
 	Teams      map[string]Team   `yaml:"teams" jsonschema_description:"Who answers for targets, and is on call when."`
 	Policies   map[string]Policy `yaml:"policies" jsonschema_description:"Who is paged when, until somebody acknowledges. One named default is for teams that name none."`
@@ -82,8 +83,9 @@ type SFTP struct {
 
 // Server is where `refloat server` serves metrics and status.
 type Server struct {
-	Listen string `yaml:"listen" jsonschema_description:"Address of metrics and status, or off. Default: 127.0.0.1:9464."`
-	Remote bool   `yaml:"remote" jsonschema_description:"Allow an address that is not loopback: what is served there needs no password."`
+	Listen    string `yaml:"listen" jsonschema_description:"Address of metrics and status, or off. Default: 127.0.0.1:9464."`
+	PublicURL string `yaml:"public_url" jsonschema_description:"How people reach this server from where they read their pages, like https://refloat.example.org; with it, a page carries a link that acknowledges."`
+	Remote    bool   `yaml:"remote" jsonschema_description:"Allow an address that is not loopback: what is served there needs no password."`
 }
 
 // Target is one database server in care.

@@ -42,6 +42,10 @@ type Options struct {
 	Status func(context.Context) ([]status.Report, error)
 	// Paging counts alerts and messages; nil for none.
 	Paging func() Paging
+	// Doors are what others may do; PublicHost is the name under which they reach
+	// us beside loopback names.
+	Doors      Doors
+	PublicHost string
 	// Ready says why the server cannot do its work yet; nil when it can.
 	Ready func() error
 }
@@ -134,6 +138,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry(), promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(s.o.Logger.Handler(), slog.LevelWarn), ErrorHandling: promhttp.ContinueOnError, Timeout: 20 * time.Second,
 	}))
+	s.doors(mux)
 	return s.guard(mux)
 }
 
@@ -145,7 +150,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		if h, _, err := net.SplitHostPort(host); err == nil {
 			host = h
 		}
-		if !s.o.Remote && !loopback(host) {
+		if !s.o.Remote && !loopback(host) && (s.o.PublicHost == "" || !strings.EqualFold(host, s.o.PublicHost)) {
 			text(w, http.StatusMisdirectedRequest, "this server answers to loopback names only\n")
 			return
 		}

@@ -1,0 +1,42 @@
+package alert
+
+import (
+	"errors"
+	"testing"
+)
+
+func TestLinksAreOurs(t *testing.T) {
+	key := []byte("0123456789abcdef")
+	l := Link{Alert: "a7", Person: "ada", Until: night.Add(LinkLasts)}
+	token := l.Sign(key)
+	got, err := ReadLink(token, key, night)
+	if err != nil || got.Alert != "a7" || got.Person != "ada" || !got.Until.Equal(l.Until) {
+		t.Fatal(got, err)
+	}
+	if _, err := ReadLink(token, key, l.Until); !errors.Is(err, ErrLinkExpired) {
+		t.Error(err)
+	}
+	if _, err := ReadLink(token, []byte("another key"), night); !errors.Is(err, ErrLinkInvalid) {
+		t.Error(err)
+	}
+	for i := range token {
+		changed := []byte(token)
+		changed[i] ^= 1
+		if _, err := ReadLink(string(changed), key, night); err == nil {
+			t.Errorf("a change at %d passes", i)
+		}
+	}
+}
+
+func FuzzReadLink(f *testing.F) {
+	key := []byte("0123456789abcdef")
+	f.Add(Link{Alert: "a7", Person: "ada", Until: night.Add(LinkLasts)}.Sign(key))
+	f.Add("")
+	f.Add(".")
+	f.Fuzz(func(t *testing.T, token string) {
+		l, err := ReadLink(token, key, night)
+		if err == nil && l.Sign(key) != token {
+			t.Errorf("%q reads as %+v, which signs as %q", token, l, l.Sign(key))
+		}
+	})
+}

@@ -1,0 +1,230 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/refloat-db/refloat/internal/alert"
+	"github.com/refloat-db/refloat/internal/alert/inbound"
+	"github.com/refloat-db/refloat/internal/secret"
+	"github.com/refloat-db/refloat/internal/server"
+)
+
+// Source may post alerts to a running server.
+type Source struct {
+	Name  string
+	Token secret.Value
+	Team  string
+	// Read turns what it posts into signals.
+	Read func(source string, body []byte, now time.Time) ([]alert.Signal, error)
+}
+
+// ExpectedBeat is a sign of life with the token that gives it.
+type ExpectedBeat struct {
+	alert.Expected
+	Token secret.Value
+}
+
+const expectedEvery = 5 * time.Second // signs of life that do not come are looked for
+
+// doors is what others may do.
+type doors struct {
+	r   *running
+	key []byte // of links
+
+	mu    sync.Mutex
+	heard map[string]alert.Heard
+}
+
+// newDoors opens the doors: the key of links is made if there is none, and signs
+// of life are expected from the first start on.
+func (r *running) newDoors(ctx context.Context) (*doors, error) {
+	d := &doors{r: r, heard: map[string]alert.Heard{}}
+	var err error
+	if d.key, err = linkKey(filepath.Join(r.o.StateDir, "link.key")); err != nil {
+		return nil, err
+	}
+	for _, x := range r.o.Expected {
+		rec, err := r.state.OneRecord(ctx, alert.KindExpected, x.Name)
+		var h alert.Heard
+		if err != nil || rec.Read(&h) != nil {
+			h = alert.Heard{Since: time.Now()}
+			if err := d.keep(ctx, x.Name, h); err != nil {
+				return nil, err
+			}
+		}
+		d.heard[x.Name] = h
+	}
+	return d, nil
+}
+
+func linkKey(path string) ([]byte, error) {
+	key, err := os.ReadFile(path)
+	if err == nil && len(key) == 32 {
+		return key, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read the key of links: %w", err)
+	}
+	key = make([]byte, 32)
+	_, _ = rand.Read(key) // never fails, crypto/rand
+	tmp := path + ".new"
+	if err := os.WriteFile(tmp, key, 0o600); err != nil {
+		return nil, fmt.Errorf("make the key of links: %w", err)
+	}
+	return key, os.Rename(tmp, path) // lost in a crash, it is made anew: old links then say so
+}
+
+func (d *doors) keep(ctx context.Context, name string, h alert.Heard) error {
+	rec, err := alert.NewRecord(alert.KindExpected, name, "", true, h.Since, h)
+	if err != nil {
+		return err
+	}
+	return d.r.state.Save(ctx, rec)
+}
+
+// link is the address that acknowledges an alert, empty without a public one.
+func (d *doors) link(alertID, person string, now time.Time) string {
+	if d.r.o.PublicURL == "" {
+		return ""
+	}
+	return strings.TrimSuffix(d.r.o.PublicURL, "/") + "/ack/" + alert.Link{Alert: alertID, Person: person, Until: now.Add(alert.LinkLasts)}.Sign(d.key)
+}
+
+// server is the doors as the listener takes them.
+func (d *doors) server() server.Doors {
+	return server.Doors{Receive: d.receive, Beat: d.beat, Show: d.show, Acknowledge: d.acknowledge}
+}
+
+func publicHost(public string) string {
+	u, err := url.Parse(public)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
+// same compares tokens without telling by its time how much of one is right.
+func same(given string, want secret.Value) bool {
+	return subtle.ConstantTimeCompare([]byte(given), []byte(want.Reveal())) == 1
+}
+
+// receive keeps what a source posts, and then says so. Whether a name exists is
+// not told to who has no token.
+func (d *doors) receive(ctx context.Context, name, token string, body []byte) error {
+	for _, s := range d.r.o.Sources {
+		if s.Name != name || !same(token, s.Token) {
+			continue
+		}
+		all, err := s.Read(name, body, time.Now())
+		if err != nil {
+			return fmt.Errorf("%w: %w", server.ErrMessage, err)
+		}
+		for _, x := range all {
+			if x.Team == "" {
+				x.Team = s.Team
+			}
+			d.r.pager.Signal(ctx, x)
+		}
+		return d.r.pager.kept(ctx)
+	}
+	return server.ErrDenied
+}
+
+func (d *doors) beat(ctx context.Context, name, token string) error {
+	for _, x := range d.r.o.Expected {
+		if x.Name != name || !same(token, x.Token) {
+			continue
+		}
+		now := time.Now()
+		d.mu.Lock()
+		h := d.heard[name]
+		h.Last = now
+		d.heard[name] = h
+		d.mu.Unlock()
+		d.r.pager.Signal(ctx, x.Judge(h, now))
+		return d.keep(ctx, name, h)
+	}
+	return server.ErrDenied
+}
+
+// watchExpected tells of signs of life that do not come.
+func (d *doors) watchExpected(ctx context.Context) {
+	tick := time.NewTicker(expectedEvery)
+	defer tick.Stop()
+	for {
+		for _, x := range d.r.o.Expected {
+			d.mu.Lock()
+			h := d.heard[x.Name]
+			d.mu.Unlock()
+			d.r.pager.Signal(ctx, x.Judge(h, time.Now()))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (d *doors) read(token string) (alert.Link, error) {
+	l, err := alert.ReadLink(token, d.key, time.Now())
+	if err != nil {
+		return l, fmt.Errorf("%w: %w", server.ErrLink, err)
+	}
+	return l, nil
+}
+
+func (d *doors) show(token string) (server.Acknowledgement, error) {
+	l, err := d.read(token)
+	if err != nil {
+		return server.Acknowledgement{}, err
+	}
+	return d.see(l)
+}
+
+func (d *doors) acknowledge(ctx context.Context, token string) (server.Acknowledgement, error) {
+	l, err := d.read(token)
+	if err != nil {
+		return server.Acknowledgement{}, err
+	}
+	by := l.Person
+	if by == "" {
+		by = "whoever opened the link"
+	}
+	if _, err := d.r.pager.Acknowledge(ctx, l.Alert, by, time.Now()); err != nil && !errors.Is(err, errNoAlert) {
+		return server.Acknowledgement{}, err
+	}
+	return d.see(l) // one that has ended is shown as that
+}
+
+// see is an alert as its link shows it.
+func (d *doors) see(l alert.Link) (server.Acknowledgement, error) {
+	a, err := d.r.pager.find(l.Alert)
+	if err != nil {
+		return server.Acknowledgement{}, fmt.Errorf("%w: its alert is no longer known", server.ErrLink)
+	}
+	s := a.Signal
+	return server.Acknowledgement{
+		ID: a.ID, Severity: string(s.Severity), Summary: s.Summary, Detail: s.Detail, Next: s.Next, Target: s.Target, Since: a.StartedAt,
+		Person: l.Person, By: a.AcknowledgedBy, At: a.AcknowledgedAt, Over: a.State != alert.Firing,
+	}, nil
+}
+
+// inboundReader is what reads the messages of a kind of source.
+func inboundReader(kind string) func(string, []byte, time.Time) ([]alert.Signal, error) {
+	if kind == "alertmanager" {
+		return inbound.Alertmanager
+	}
+	return inbound.Generic
+}
