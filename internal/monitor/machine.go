@@ -42,7 +42,7 @@ type Rules struct {
 
 // DefaultRules are what a target that says nothing gets.
 func DefaultRules() Rules {
-	return Rules{Patience: 600 * time.Millisecond, Stable: 3 * time.Second, Flapping: 4, FlapWithin: 10 * time.Minute, FlapStable: 2 * time.Minute}
+	return Rules{Patience: 900 * time.Millisecond, Stable: 3 * time.Second, Flapping: 4, FlapWithin: 10 * time.Minute, FlapStable: 2 * time.Minute}
 }
 
 // evidence is how many fresh bad looks in a row confirm, and over what time at

@@ -43,6 +43,7 @@ const (
 	downEvery    = 500 * time.Millisecond
 	returnEvery  = 250 * time.Millisecond
 	holdAgain    = time.Second // between held sessions
+	slowAnswer   = 50 * time.Millisecond
 )
 
 // Watcher watches one target. Make it with NewWatcher; Run drives it.
@@ -146,8 +147,12 @@ func (w *Watcher) see(l target.Look) {
 		w.letGo() // the server answers others: this session is lost on the way
 	}
 	w.mu.Lock()
-	if l.Fresh && l.Sees == target.Serving {
+	switch {
+	case l.Sees != target.Serving || l.Write:
+	case l.Fresh:
 		w.patient.Learn(l.Took)
+	case l.Took > slowAnswer: // a fresh look takes some round trips more
+		w.patient.Learn(3 * l.Took)
 	}
 	before := w.m.State()
 	events := w.m.See(l)
@@ -221,7 +226,7 @@ func (w *Watcher) hold(ctx context.Context, now time.Time) {
 	w.holding, w.holdAt, w.mute = true, now, false
 	ctx, w.letGo = context.WithCancel(ctx)
 	w.work.Go(func() {
-		w.o.Eyes.Hold(ctx, w.o.Every, func() time.Duration { return w.patience() / 2 }, func(l target.Look) {
+		w.o.Eyes.Hold(ctx, w.o.Every, func() time.Duration { return w.patience() / 3 }, func(l target.Look) {
 			l.Fresh = false
 			w.Tell(ctx, l)
 		})

@@ -44,7 +44,7 @@ func TestGenericIsUnderstoodAndStrict(t *testing.T) {
 		`{"key":"a"}`:     "summary of alert 1",
 		`{"key":"a","summary":"x","status":"open"}`: "status of alert 1",
 		`{"key":"a","summary":"x","severity":"P1"}`: "severity of alert 1",
-		`{"key":"a","summary":"x","sumary":"y"}`:    "sumary",
+		`{"key":"a","summary":"x","summery":"y"}`:   "summery",
 		`{"key":"a","summary":"x"} {"key":"b"}`:     "more after",
 		`[]`:                                        "0 alerts",
 		``:                                          "EOF",

@@ -19,7 +19,7 @@ const holdMost = 30 * time.Second
 // breaks the session is told the moment it breaks, since somebody always reads.
 func (w *Watch) Hold(ctx context.Context, every time.Duration, patience func() time.Duration, tell func(target.Look)) {
 	began := time.Now()
-	limited, p := watchProgress(ctx, 2*patience())
+	limited, p := watchProgress(ctx, 3*patience())
 	conn, err := w.dial(limited, p)
 	p.stop()
 	if err != nil {
