@@ -43,18 +43,17 @@ const (
 	downEvery    = 500 * time.Millisecond
 	returnEvery  = 250 * time.Millisecond
 	holdAgain    = time.Second // between held sessions
-	slowAnswer   = 50 * time.Millisecond
 )
 
 // Watcher watches one target. Make it with NewWatcher; Run drives it.
 type Watcher struct {
-	o       Options
-	looks   chan target.Look
-	held    chan struct{} // the held session has ended
-	patient Patience
+	o     Options
+	looks chan target.Look
+	held  chan struct{} // the held session has ended
 
-	mu sync.Mutex // guards what Standing reads, and patient
-	m  *Machine
+	mu                   sync.Mutex // guards what Standing reads, and patience
+	patient, patientHeld Patience   // from fresh looks, and from those through the held session
+	m                    *Machine
 
 	flying  int // fresh looks in the air; Run's goroutine only
 	holding bool
@@ -76,7 +75,7 @@ func NewWatcher(o Options) *Watcher {
 	if o.On == nil {
 		o.On = func(Event) {}
 	}
-	w := &Watcher{o: o, looks: make(chan target.Look, 16), held: make(chan struct{}, 1), m: NewMachine(o.Target, o.Rules), patient: Patience{Least: o.Rules.Patience}}
+	w := &Watcher{o: o, looks: make(chan target.Look, 16), held: make(chan struct{}, 1), m: NewMachine(o.Target, o.Rules), patient: Patience{Least: o.Rules.Patience}, patientHeld: Patience{Least: o.Rules.Patience}}
 	if o.Resume != nil {
 		w.m.Resume(*o.Resume)
 	}
@@ -147,14 +146,14 @@ func (w *Watcher) see(l target.Look) {
 		w.letGo() // the server answers others: this session is lost on the way
 	}
 	w.mu.Lock()
+	before := w.m.State()
 	switch {
-	case l.Sees != target.Serving || l.Write:
+	case l.Sees != target.Serving || l.Write || before != Up: // an outage is not how it usually is
 	case l.Fresh:
 		w.patient.Learn(l.Took)
-	case l.Took > slowAnswer: // a fresh look takes some round trips more
-		w.patient.Learn(3 * l.Took)
+	default:
+		w.patientHeld.Learn(3 * l.Took) // a fresh look takes some round trips more
 	}
-	before := w.m.State()
 	events := w.m.See(l)
 	after := w.m.State()
 	w.mu.Unlock()
@@ -209,7 +208,7 @@ func (w *Watcher) pace() (every time.Duration, most int) {
 func (w *Watcher) patience() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.patient.Now()
+	return max(w.patient.Now(), w.patientHeld.Now())
 }
 
 func (w *Watcher) look(ctx context.Context) {
