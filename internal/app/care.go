@@ -176,6 +176,7 @@ func (a *App) care(repo *repository.Repository, name string) (Care, func(), erro
 			return Care{}, nil, err
 		}
 		c.Eyes, c.WatchEvery, c.WatchRules, c.Write = eyes.Watch(), t.Watch.Every.Std(), watchRules(t), postgres.WriteLook
+		c.Headroom = source.Headroom
 	}
 	c.Stamp = func(ctx context.Context) (string, error) { return a.stamp(ctx, source, t) }
 	done := func() {}

@@ -71,6 +71,7 @@ type Care struct {
 	Eyes       monitor.Eyes
 	WatchEvery time.Duration // between looks; default 500 ms
 	WatchRules monitor.Rules
+	Headroom   func(ctx context.Context) (target.Headroom, error) // nil for not looking
 	Write      func(began time.Time, took time.Duration, err error) target.Look
 
 	// Backup takes a base backup.

@@ -87,6 +87,7 @@ func (r *running) startWatching(ctx context.Context) {
 		parts.Go(func() { w.seen.Run(ctx) })
 	}
 	parts.Go(func() { r.watchProblems(ctx) })
+	parts.Go(func() { r.watchPrimaries(ctx) })
 	r.later(func(context.Context) error {
 		end()
 		parts.Wait()

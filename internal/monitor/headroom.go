@@ -19,7 +19,7 @@ type Sample struct {
 // How a forecast is made.
 const (
 	leastSamples = 6
-	leastSpan    = 30 * time.Minute
+	leastSpan    = time.Hour
 	mostSamples  = 240
 	farthest     = 10 * 365 * 24 * time.Hour
 )
@@ -85,20 +85,20 @@ type Shortage struct {
 	Detail, Next string
 }
 
-// Judge says whether a gauge is short: grave at 95 % or within three days, else
-// at 80 % or within thirty.
+// Judge says whether a gauge is short: grave at 95 %, or within three days from
+// 60 % on; else at 80 %, or within thirty days from 40 % on. A few of many are no
+// shortage, however fast they grow just now.
 func Judge(g target.Gauge, series []Sample, now time.Time) (Shortage, bool) {
 	runs, grows := Forecast(series, g.Limit)
 	s := Shortage{Code: g.Code, Object: g.Object, Runs: runs, Next: next(g.Code)}
 	left := runs.Sub(now)
 	switch ratio := g.Ratio(); {
-	case ratio >= 0.95, grows && left < 72*time.Hour:
+	case ratio >= 0.95, ratio >= 0.6 && grows && left < 72*time.Hour:
 		s.Grave = true
 	case ratio >= 0.8, grows && left < 30*24*time.Hour:
 	default:
 		return s, false
 	}
-	// A few of many are no shortage, however fast they grow just now.
 	if g.Ratio() < least(g.Code) {
 		return s, false
 	}

@@ -39,19 +39,22 @@ type Alarm struct {
 
 // Codes of alarms.
 const (
-	AlarmGap        = "log-gap"         // a stretch of log is lost for good
-	AlarmSlotGone   = "slot-given-up"   // the slot was dropped to save the server's disk
-	AlarmSlotFull   = "slot-retention"  // the slot holds much log on the server
-	AlarmLog        = "log-trouble"     // the log's receiver needs a person
-	AlarmLogStopped = "log-stopped"     // no log is arriving
-	AlarmBackup     = "backup-failed"   // scheduled base backups fail
-	AlarmDrill      = "drill-failed"    // a drill did not prove the target
-	AlarmCare       = "care-failed"     // retention, maintenance or verification failed
-	AlarmMissed     = "schedule-missed" // due work did not run when it was due
-	AlarmHeartbeat  = "heartbeat"       // the heartbeat cannot be written
-	AlarmDamage     = "repository-damage"
-	AlarmOutage     = "outage"  // the target does not serve
-	AlarmFinding    = "finding" // the audit found something grave
+	AlarmGap          = "log-gap"         // a stretch of log is lost for good
+	AlarmSlotGone     = "slot-given-up"   // the slot was dropped to save the server's disk
+	AlarmSlotFull     = "slot-retention"  // the slot holds much log on the server
+	AlarmLog          = "log-trouble"     // the log's receiver needs a person
+	AlarmLogStopped   = "log-stopped"     // no log is arriving
+	AlarmBackup       = "backup-failed"   // scheduled base backups fail
+	AlarmDrill        = "drill-failed"    // a drill did not prove the target
+	AlarmCare         = "care-failed"     // retention, maintenance or verification failed
+	AlarmMissed       = "schedule-missed" // due work did not run when it was due
+	AlarmHeartbeat    = "heartbeat"       // the heartbeat cannot be written
+	AlarmDamage       = "repository-damage"
+	AlarmHeadroom     = "headroom"      // something runs out within weeks
+	AlarmHeadroomGone = "headroom-gone" // within days, or it has nearly
+	AlarmTwoPrimaries = "two-primaries" // two servers of one cluster take writes
+	AlarmOutage       = "outage"        // the target does not serve
+	AlarmFinding      = "finding"       // the audit found something grave
 )
 
 // ErrNothing means that the store has no such record yet.

@@ -1,0 +1,144 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/refloat-db/refloat/internal/monitor"
+	"github.com/refloat-db/refloat/internal/status"
+	"github.com/refloat-db/refloat/internal/target"
+)
+
+const (
+	headroomEvery  = time.Minute
+	headroomWithin = 45 * time.Second
+	headroomFact   = "headroom"
+)
+
+// headroom is what is kept of a target's headroom: how it was last, and how each
+// gauge went.
+type headroom struct {
+	Last   target.Headroom             `json:"last"`
+	Series map[string][]monitor.Sample `json:"series"` // by code and object
+}
+
+// headroomOnce looks at what could run out, and raises and clears alarms.
+func (w *watch) headroomOnce(ctx context.Context) {
+	limited, cancel := context.WithTimeout(ctx, headroomWithin)
+	defer cancel()
+	h, err := w.Headroom(limited)
+	if err != nil {
+		w.complain(ctx, "look at headroom", err) // an outage is told elsewhere
+		return
+	}
+	var kept headroom
+	if _, err := w.mem.Kept(ctx, w.Target, headroomFact, &kept); err != nil && !errors.Is(err, status.ErrNothing) {
+		w.complain(ctx, "read headroom", err)
+		return
+	}
+	kept = kept.add(h)
+	if err := w.mem.Keep(ctx, w.Target, headroomFact, h.At, kept); err != nil {
+		w.complain(ctx, "keep headroom", err)
+	}
+	w.mu.Lock()
+	w.room = &h
+	w.mu.Unlock()
+	w.tellShortages(ctx, kept.shortages(h.At))
+}
+
+// add takes a look into account; gauges that are gone are forgotten.
+func (k headroom) add(h target.Headroom) headroom {
+	out := headroom{Last: h, Series: map[string][]monitor.Sample{}}
+	for _, g := range h.Gauges {
+		key := g.Code + "/" + g.Object
+		out.Series[key] = monitor.Keep(k.Series[key], monitor.Sample{At: h.At, Used: g.Used})
+	}
+	return out
+}
+
+// shortages are what runs out soon.
+func (k headroom) shortages(now time.Time) []monitor.Shortage {
+	var out []monitor.Shortage
+	for _, g := range k.Last.Gauges {
+		if s, short := monitor.Judge(g, k.Series[g.Code+"/"+g.Object], now); short {
+			out = append(out, s)
+		}
+	}
+	if s, short := monitor.Certificate(k.Last.Certificate, now); short {
+		out = append(out, s)
+	}
+	return out
+}
+
+// tellShortages raises an alarm for each and clears those that are no more.
+func (w *watch) tellShortages(ctx context.Context, all []monitor.Shortage) {
+	short := map[string]string{} // code of the alarm by its key
+	for _, s := range all {
+		code := status.AlarmHeadroom
+		if s.Grave {
+			code = status.AlarmHeadroomGone
+		}
+		key := strings.TrimSuffix(s.Code+"/"+s.Object, "/")
+		short[key] = code
+		w.raise(ctx, status.Alarm{Code: code, Key: key, Detail: s.Detail, Next: s.Next})
+	}
+	w.mu.Lock()
+	before := w.shortages
+	w.shortages = short
+	first := before == nil
+	w.mu.Unlock()
+	if first { // what the server before raised
+		for _, code := range []string{status.AlarmHeadroom, status.AlarmHeadroomGone} {
+			if !slices.ContainsFunc(all, func(s monitor.Shortage) bool { return s.Grave == (code == status.AlarmHeadroomGone) }) {
+				w.clear(ctx, code, "*")
+			}
+		}
+	}
+	for key, code := range before {
+		if short[key] != code {
+			w.clear(ctx, code, key)
+		}
+	}
+}
+
+// watchPrimaries tells of targets that are one cluster and both take writes.
+func (r *running) watchPrimaries(ctx context.Context) {
+	tick := time.NewTicker(15 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		all := map[target.ID]target.Headroom{}
+		for _, w := range r.targets {
+			w.mu.Lock()
+			if w.room != nil && time.Since(w.room.At) < 3*headroomEvery {
+				all[w.Target] = *w.room
+			}
+			w.mu.Unlock()
+		}
+		two := map[target.ID]string{}
+		for _, ids := range monitor.TwoPrimaries(all) {
+			var names []string
+			for _, id := range ids {
+				names = append(names, string(id))
+			}
+			for _, id := range ids {
+				two[id] = strings.Join(names, " and ")
+			}
+		}
+		for _, w := range r.targets {
+			if names, is := two[w.Target]; is {
+				w.raise(ctx, status.Alarm{Code: status.AlarmTwoPrimaries, Detail: names + " are the same cluster by their system identifier, and each takes writes",
+					Next: "stop one of them at once: they are drifting apart; if one is a copy that is meant to live on, make it with pg_resetwal or a dump"})
+			} else if _, seen := all[w.Target]; seen {
+				w.clear(ctx, status.AlarmTwoPrimaries, "*")
+			}
+		}
+	}
+}
