@@ -23,6 +23,9 @@ const (
 type headroom struct {
 	Last   target.Headroom             `json:"last"`
 	Series map[string][]monitor.Sample `json:"series"` // by code and object
+	// Unseen are gauges that the last look could not read; what is not known has
+	// not got better.
+	Unseen []target.Gauge `json:"unseen,omitempty"`
 }
 
 // headroomOnce looks at what could run out, and raises and clears alarms.
@@ -49,20 +52,51 @@ func (w *watch) headroomOnce(ctx context.Context) {
 	w.tellShortages(ctx, kept.shortages(h.At))
 }
 
-// add takes a look into account; gauges that are gone are forgotten.
+// unseenFor is how long what cannot be read any more is still told of.
+const unseenFor = time.Hour
+
+// add takes a look into account. Gauges that are gone are forgotten; where a
+// question went unanswered, those that were not seen are kept for a while.
 func (k headroom) add(h target.Headroom) headroom {
 	out := headroom{Last: h, Series: map[string][]monitor.Sample{}}
 	for _, g := range h.Gauges {
 		key := g.Code + "/" + g.Object
 		out.Series[key] = monitor.Keep(k.Series[key], monitor.Sample{At: h.At, Used: g.Used})
 	}
+	for _, g := range slices.Concat(k.Last.Gauges, k.Unseen) {
+		key := g.Code + "/" + g.Object
+		series := k.Series[key]
+		if _, seen := out.Series[key]; seen || !unanswered(h, g) || len(series) == 0 || h.At.Sub(series[len(series)-1].At) > unseenFor {
+			continue
+		}
+		out.Series[key], out.Unseen = series, append(out.Unseen, g)
+	}
 	return out
+}
+
+// unanswered says whether the question that tells of a gauge had no answer, or
+// only half of one.
+func unanswered(h target.Headroom, g target.Gauge) bool {
+	var questions []string
+	switch database, _, _ := strings.Cut(g.Object, ":"); g.Code {
+	case "transaction-ids", "multixacts":
+		questions = []string{"transaction ids"}
+	case "connections":
+		questions = []string{"connections"}
+	case "disk", "log-disk":
+		questions = []string{"disk"}
+	case "sequence":
+		questions = []string{"databases", "database " + database, "sequences of " + database}
+	case "relation-size":
+		questions = []string{"databases", "database " + database, "relation size of " + database}
+	}
+	return slices.ContainsFunc(questions, func(q string) bool { _, is := h.Unknown[q]; return is })
 }
 
 // shortages are what runs out soon.
 func (k headroom) shortages(now time.Time) []monitor.Shortage {
 	var out []monitor.Shortage
-	for _, g := range k.Last.Gauges {
+	for _, g := range slices.Concat(k.Last.Gauges, k.Unseen) {
 		if s, short := monitor.Judge(g, k.Series[g.Code+"/"+g.Object], now); short {
 			out = append(out, s)
 		}

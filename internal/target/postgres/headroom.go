@@ -42,7 +42,7 @@ func (c *Cluster) Headroom(ctx context.Context) (target.Headroom, error) {
 		name string
 		ask  func(context.Context, *pgx.Conn, *target.Headroom) error
 	}{
-		{"role", askRole}, {"transaction ids", askXIDs}, {"connections", askConnections}, {"relation size", askRelation},
+		{"role", askRole}, {"transaction ids", askXIDs}, {"connections", askConnections},
 		{"standbys", askStandbys}, {"disk", askDisk},
 	} {
 		limited, cancel := context.WithTimeout(ctx, perHeadroom)
@@ -57,7 +57,7 @@ func (c *Cluster) Headroom(ctx context.Context) (target.Headroom, error) {
 			defer closeQuietly(conn)
 		}
 	}
-	c.askSequences(ctx, conn, &h)
+	c.askDatabases(ctx, conn, &h)
 	return h, nil
 }
 
@@ -75,7 +75,7 @@ func askRole(ctx context.Context, conn *pgx.Conn, h *target.Headroom) error {
 }
 
 func askXIDs(ctx context.Context, conn *pgx.Conn, h *target.Headroom) error {
-	rows, err := conn.Query(ctx, `SELECT datname, age(datfrozenxid)::float8, mxid_age(datminmxid)::float8 FROM pg_database ORDER BY age(datfrozenxid) DESC LIMIT $1`, mostSeries)
+	rows, err := conn.Query(ctx, `SELECT datname, age(datfrozenxid)::float8, mxid_age(datminmxid)::float8 FROM pg_database ORDER BY greatest(age(datfrozenxid), mxid_age(datminmxid)) DESC LIMIT $1`, mostSeries)
 	if err != nil {
 		return err
 	}
@@ -102,16 +102,6 @@ func askConnections(ctx context.Context, conn *pgx.Conn, h *target.Headroom) err
 		return err
 	case !known:
 		return fmt.Errorf("the role does not see other sessions: GRANT pg_read_all_stats TO %s", conn.Config().User)
-	}
-	h.Gauges = append(h.Gauges, g)
-	return nil
-}
-
-func askRelation(ctx context.Context, conn *pgx.Conn, h *target.Headroom) error {
-	g := target.Gauge{Code: "relation-size", Limit: relationMost, Unit: "B"}
-	if err := conn.QueryRow(ctx, `SELECT n.nspname || '.' || c.relname, c.relpages::float8 * current_setting('block_size')::float8
-		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 't', 'm', 'i') ORDER BY c.relpages DESC LIMIT 1`).Scan(&g.Object, &g.Used); err != nil {
-		return err
 	}
 	h.Gauges = append(h.Gauges, g)
 	return nil
@@ -162,66 +152,4 @@ func askDisk(ctx context.Context, conn *pgx.Conn, h *target.Headroom) error {
 		h.Gauges = append(h.Gauges, target.Gauge{Code: d.code, Object: d.dir, Used: usable - float64(fs.Bavail)*float64(fs.Bsize), Limit: usable, Unit: "B"})
 	}
 	return nil
-}
-
-// sequenceSQL finds the sequences nearest to the end of their own range, or of
-// the column's that they feed, which may be narrower.
-const sequenceSQL = `
-SELECT coalesce(tn.nspname || '.' || t.relname || '.' || a.attname, s.schemaname || '.' || s.sequencename), s.last_value::float8,
-  least(s.max_value, CASE ty.typname WHEN 'int2' THEN 32767 WHEN 'int4' THEN 2147483647 ELSE s.max_value END)::float8 AS most
-FROM pg_sequences s
-JOIN pg_namespace n ON n.nspname = s.schemaname
-JOIN pg_class q ON q.relname = s.sequencename AND q.relnamespace = n.oid AND q.relkind = 'S'
-LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = q.oid AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0
-LEFT JOIN pg_class t ON t.oid = d.refobjid
-LEFT JOIN pg_namespace tn ON tn.oid = t.relnamespace
-LEFT JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-LEFT JOIN pg_type ty ON ty.oid = a.atttypid
-WHERE s.last_value IS NOT NULL AND NOT s.cycle AND s.increment_by > 0
-ORDER BY s.last_value::float8 / least(s.max_value, CASE ty.typname WHEN 'int2' THEN 32767 WHEN 'int4' THEN 2147483647 ELSE s.max_value END)::float8 DESC
-LIMIT $1`
-
-// askSequences looks at each database that the role may connect to.
-func (c *Cluster) askSequences(ctx context.Context, conn *pgx.Conn, h *target.Headroom) {
-	limited, cancel := context.WithTimeout(ctx, perHeadroom)
-	defer cancel()
-	rows, err := conn.Query(limited, `SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate AND has_database_privilege(oid, 'CONNECT') ORDER BY 1 LIMIT $1`, mostSeries)
-	if err != nil {
-		h.Unknown["sequences"] = err.Error()
-		return
-	}
-	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		h.Unknown["sequences"] = err.Error()
-		return
-	}
-	for _, name := range names {
-		if err := c.sequencesOf(ctx, name, h); err != nil {
-			h.Unknown["sequences of "+name] = err.Error()
-		}
-	}
-}
-
-func (c *Cluster) sequencesOf(ctx context.Context, database string, h *target.Headroom) error {
-	ctx, cancel := context.WithTimeout(ctx, perHeadroom)
-	defer cancel()
-	conn, err := c.connect(ctx, database)
-	if err != nil {
-		return err
-	}
-	defer closeQuietly(conn)
-	rows, err := conn.Query(ctx, sequenceSQL, mostSeries)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		g := target.Gauge{Code: "sequence"}
-		if err := rows.Scan(&g.Object, &g.Used, &g.Limit); err != nil {
-			return err
-		}
-		g.Object = database + ":" + g.Object
-		h.Gauges = append(h.Gauges, g)
-	}
-	return rows.Err()
 }
