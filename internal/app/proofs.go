@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/refloat-db/refloat/internal/proof"
@@ -134,7 +135,8 @@ func chains(ctx context.Context, repo *repository.Repository, id target.ID) ([]t
 	return append([]target.ID{id}, others...), err
 }
 
-// proofOf finds a proof by its ID, or a target's last by the target's name.
+// proofOf finds a proof by its ID, a target's last by the target's name, or the
+// last of another tool's backups of it by TARGET.SOURCE.
 func (a *App) proofOf(ctx context.Context, name string) (proof.Store, proof.Stored, error) {
 	repo, err := a.open(ctx, true)
 	if err != nil {
@@ -145,6 +147,23 @@ func (a *App) proofOf(ctx context.Context, name string) (proof.Store, proof.Stor
 		p, err := s.Latest(ctx, id)
 		if err == nil || !errors.Is(err, proof.ErrNoProof) {
 			return s, p, err
+		}
+	}
+	if of, source, dotted := strings.Cut(name, "."); dotted {
+		others, err := s.Sources(ctx, target.ID(of))
+		if err != nil {
+			return s, proof.Stored{}, err
+		}
+		others = slices.DeleteFunc(others, func(o target.ID) bool {
+			return o != target.ID(name) && o != proof.Subject(target.ID(of), source) && !strings.HasPrefix(string(o), name+"-")
+		})
+		switch len(others) {
+		case 0: // perhaps a proof's ID
+		case 1:
+			p, err := s.Latest(ctx, others[0])
+			return s, p, err
+		default:
+			return s, proof.Stored{}, fmt.Errorf("%w: %s may be %s", ErrUsage, name, join(others))
 		}
 	}
 	// TARGET-SEQUENCE-TIME: the target may have hyphens of its own.

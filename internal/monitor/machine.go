@@ -69,6 +69,8 @@ func (r Rules) needs(s target.Sees) evidence {
 		return evidence{2, 500 * time.Millisecond}
 	case target.Failing:
 		return evidence{3, time.Second}
+	case target.Stalled: // a lock on a catalogue, or a machine that is very busy, passes
+		return evidence{3, 8 * time.Second}
 	default: // silent, unreachable
 		return evidence{3, r.Patience}
 	}
@@ -117,6 +119,8 @@ type Machine struct {
 	firstBad time.Time // of the suspicion or outage
 	badFresh int       // bad fresh looks in a row
 	since    time.Time // the first of them
+	mute     int       // of these, the last ones without any sign of life
+	muteFrom time.Time // the first of those
 	good     time.Time // the first good fresh look after an outage
 	goods    int
 	byWrite  bool        // only a write tells: reads do not feel the trouble
@@ -225,7 +229,8 @@ func (m *Machine) bad(l target.Look) []Event {
 	}
 	switch m.state {
 	case Down:
-		if l.Sees != m.outage.Sees && tells {
+		passing := l.Sees == target.Stalled && quiet(m.outage.Sees) // it is on its way back
+		if l.Sees != m.outage.Sees && tells && !passing {
 			m.outage.Sees, m.outage.Reason = l.Sees, Reason(l, m.firstBad)
 			return []Event{{Kind: Changed, At: l.End(), State: Down, Outage: m.outage}}
 		}
@@ -240,25 +245,46 @@ func (m *Machine) bad(l target.Look) []Event {
 	}
 	var out []Event
 	if m.state != Suspect {
-		m.state, m.firstBad, m.badFresh = Suspect, l.At, 0
+		m.state, m.firstBad, m.badFresh, m.mute = Suspect, l.At, 0, 0
 		m.outage = Outage{Target: m.id, Sees: l.Sees, FirstBad: l.At, Reason: Reason(l, l.At)}
 		out = append(out, Event{Kind: Suspected, At: l.End(), State: Suspect, Outage: m.outage})
 	}
 	if !tells {
 		return out
 	}
-	if m.badFresh == 0 {
-		m.since = l.End()
-		if quiet(l.Sees) {
-			m.since = l.At // the silence began with the look, not with its end
-		}
-	}
-	m.badFresh++
+	m.count(l)
 	m.outage.Sees, m.outage.Reason = l.Sees, Reason(l, m.firstBad)
-	if need := m.rules.needs(l.Sees); m.badFresh < need.looks || l.End().Sub(m.since) < need.over {
+	looks, since := m.badFresh, m.since
+	if quiet(l.Sees) {
+		looks, since = m.mute, m.muteFrom
+	}
+	if need := m.rules.needs(l.Sees); looks < need.looks || l.End().Sub(since) < need.over {
 		return out
 	}
 	return append(out, m.confirm(l))
+}
+
+// count adds a telling bad look to the evidence. Silence counts by itself: what
+// answered in between, however badly, lives.
+func (m *Machine) count(l target.Look) {
+	if m.badFresh == 0 {
+		m.since = l.End()
+	}
+	m.badFresh++
+	switch {
+	case !quiet(l.Sees):
+		m.mute = 0
+		if m.badFresh == 1 && l.Sees == target.Stalled {
+			m.since = l.At
+		}
+		return
+	case m.mute == 0:
+		m.muteFrom = l.At // the silence began with the look, not with its end
+		if m.badFresh == 1 {
+			m.since = l.At
+		}
+	}
+	m.mute++
 }
 
 func quiet(s target.Sees) bool { return s == target.Silent || s == target.Unreachable }

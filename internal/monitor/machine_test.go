@@ -249,3 +249,28 @@ func TestStatesAreLawful(t *testing.T) {
 		}
 	})
 }
+
+// A server whose catalogues are locked lives: it is waited for, and an outage
+// only when that lasts. One that gives no sign of life is one at once, whatever
+// it gave before.
+func TestALivingServerIsWaitedFor(t *testing.T) {
+	s := watched(t)
+	look := func(ms int, sees target.Sees) []Event {
+		return s.m.See(target.Look{At: at(ms), Took: 900 * time.Millisecond, Fresh: true, Sees: sees})
+	}
+	s.see(0, true, target.Serving)
+	s.want(s.see(1000, false, target.Silent), Suspected)
+	for ms := 1300; ms < 7000; ms += 300 {
+		s.want(look(ms, target.Stalled))
+	}
+	s.want(look(9000, target.Stalled), Confirmed)
+
+	s = watched(t)
+	s.see(0, true, target.Serving)
+	s.want(look(1000, target.Stalled), Suspected)
+	s.want(look(1100, target.Silent))
+	s.want(look(1200, target.Stalled)) // it answered after all
+	s.want(look(2100, target.Silent))
+	s.want(look(2200, target.Silent))
+	s.want(look(2300, target.Silent), Confirmed)
+}

@@ -25,6 +25,8 @@ func Reason(l target.Look, since time.Time) string {
 		return "cannot be reached since " + at + detail
 	case target.Silent:
 		return "accepts connections but does not answer since " + at + detail
+	case target.Stalled:
+		return "lives, but no session answers since " + at + detail
 	case target.Starting, target.Stopping:
 		return "refuses sessions since " + at + detail
 	case target.Full:

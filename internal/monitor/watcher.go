@@ -136,7 +136,7 @@ func (w *Watcher) see(l target.Look) {
 	if l.Fresh {
 		w.flying = max(0, w.flying-1)
 	}
-	if quiet(l.Sees) && w.o.Pulse.HeldUp(l.At, l.End()) > w.o.Rules.Patience/4 {
+	if (quiet(l.Sees) || l.Sees == target.Stalled) && w.o.Pulse.HeldUp(l.At, l.End()) > w.o.Rules.Patience/4 {
 		l.Sees = target.Blind // it was we who did not look
 	}
 	if !l.Fresh && !l.Write {

@@ -12,6 +12,7 @@ const (
 	Refused     Sees = "refused"     // nobody listens
 	Unreachable Sees = "unreachable" // no answer from the host
 	Silent      Sees = "silent"      // takes connections and does not answer
+	Stalled     Sees = "stalled"     // the server lives, but no session answers
 	Starting    Sees = "starting"    // refuses sessions: starting up, or recovering
 	Stopping    Sees = "stopping"    // refuses sessions: shutting down
 	Full        Sees = "full"        // no connection is free

@@ -60,6 +60,11 @@ func TestForeignDrillIsNoProofOfOurs(t *testing.T) {
 	if out := b.must("proof", "verify", "main"); !strings.Contains(out, "main.dump-") || !strings.Contains(out, "2 proof(s)") {
 		t.Error(out)
 	}
+	for _, name := range []string{"main.dump", "main." + place, string(all[1].Subject())} {
+		if out := b.must("proof", "show", name); !strings.Contains(out, all[1].ID) {
+			t.Errorf("proof show %s: %s", name, out)
+		}
+	}
 	if out := b.must("proof", "show", all[1].ID); !strings.Contains(out, "another tool's") {
 		t.Error(out)
 	}

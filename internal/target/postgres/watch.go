@@ -4,9 +4,11 @@ import (
 	"context"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/refloat-db/refloat/internal/target"
 )
@@ -42,6 +44,7 @@ func (w *Watch) Look(ctx context.Context, patience time.Duration) target.Look {
 	began := time.Now()
 	limited, p := watchProgress(ctx, patience)
 	defer p.stop()
+	lives := w.ping(limited, patience/3)
 	var l target.Look
 	conn, err := w.dial(limited, p)
 	if err == nil {
@@ -55,11 +58,50 @@ func (w *Watch) Look(ctx context.Context, patience time.Duration) target.Look {
 	if err != nil {
 		l = lookOf(err, p)
 	}
+	if (l.Sees == target.Silent || l.Sees == target.Unreachable) && lives() {
+		l.Sees = target.Stalled
+	}
 	if ctx.Err() != nil {
 		l.Sees = target.Blind
 	}
 	l.At, l.Took, l.Fresh = began, time.Since(began), true
 	return l
+}
+
+// ping asks the server after a while, over a connection of its own, whether it
+// would speak TLS. A process of the server's answers with one byte before it
+// looks at any catalogue (PostgreSQL docs, Message Flow: SSL Session Encryption),
+// so that a server whose catalogues are locked, or that is very busy, is told from
+// one that hangs. The function says whether the byte came.
+func (w *Watch) ping(ctx context.Context, after time.Duration) func() bool {
+	var answered atomic.Bool
+	go func() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(after):
+		}
+		config := w.cluster.config
+		network, address := pgconn.NetworkAddress(config.Host, config.Port)
+		conn, err := config.DialFunc(ctx, network, address)
+		if err != nil {
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+		defer stop()
+		question, err := (&pgproto3.SSLRequest{}).Encode(nil)
+		if err != nil {
+			return
+		}
+		if _, err := conn.Write(question); err != nil {
+			return
+		}
+		if n, _ := conn.Read(make([]byte, 1)); n == 1 {
+			answered.Store(true)
+		}
+	}()
+	return answered.Load
 }
 
 // hangUp ends a session that is of no more use, in its own time.
