@@ -297,7 +297,7 @@ func (r *running) listen(ctx context.Context) error {
 	}
 	s, err := server.Listen(ctx, server.Options{
 		Address: r.o.Listen, Remote: r.o.ListenRemote, Version: r.o.Version, Logger: r.log, Secrets: r.o.Secrets,
-		Status: r.status, Ready: r.ready, Paging: r.pager.count, Doors: r.doors.server(), PublicHost: publicHost(r.o.PublicURL),
+		Status: r.status, Ready: r.ready, Paging: r.pager.count, Headroom: r.gauges, Doors: r.doors.server(), PublicHost: publicHost(r.o.PublicURL),
 	})
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/refloat-db/refloat/internal/monitor"
+	"github.com/refloat-db/refloat/internal/server"
 	"github.com/refloat-db/refloat/internal/status"
 	"github.com/refloat-db/refloat/internal/target"
 )
@@ -25,7 +26,8 @@ type headroom struct {
 	Series map[string][]monitor.Sample `json:"series"` // by code and object
 	// Unseen are gauges that the last look could not read; what is not known has
 	// not got better.
-	Unseen []target.Gauge `json:"unseen,omitempty"`
+	Unseen []target.Gauge       `json:"unseen,omitempty"`
+	runs   map[string]time.Time // when each gauge reaches its limit
 }
 
 // headroomOnce looks at what could run out, and raises and clears alarms.
@@ -46,8 +48,9 @@ func (w *watch) headroomOnce(ctx context.Context) {
 	if err := w.mem.Keep(ctx, w.Target, headroomFact, h.At, kept); err != nil {
 		w.complain(ctx, "keep headroom", err)
 	}
+	kept.runs = kept.forecast()
 	w.mu.Lock()
-	w.room = &h
+	w.room = &kept
 	w.mu.Unlock()
 	w.tellShortages(ctx, kept.shortages(h.At))
 }
@@ -121,16 +124,25 @@ func (w *watch) tellShortages(ctx context.Context, all []monitor.Shortage) {
 	}
 	w.mu.Lock()
 	before := w.shortages
-	w.shortages = short
-	first := before == nil
 	w.mu.Unlock()
-	if first { // what the server before raised
-		for _, code := range []string{status.AlarmHeadroom, status.AlarmHeadroomGone} {
-			if !slices.ContainsFunc(all, func(s monitor.Shortage) bool { return s.Grave == (code == status.AlarmHeadroomGone) }) {
-				w.clear(ctx, code, "*")
+	if before == nil { // what the server before raised
+		alarms, err := w.mem.Alarms(ctx, w.Target)
+		if err != nil {
+			w.complain(ctx, "read alarms", err)
+			return // the next look tries again
+		}
+		for _, a := range alarms {
+			if a.Code != status.AlarmHeadroom && a.Code != status.AlarmHeadroomGone {
+				continue
+			}
+			if short[a.Key] != a.Code {
+				w.clear(ctx, a.Code, a.Key)
 			}
 		}
 	}
+	w.mu.Lock()
+	w.shortages = short
+	w.mu.Unlock()
 	for key, code := range before {
 		if short[key] != code {
 			w.clear(ctx, code, key)
@@ -151,8 +163,8 @@ func (r *running) watchPrimaries(ctx context.Context) {
 		all := map[target.ID]target.Headroom{}
 		for _, w := range r.targets {
 			w.mu.Lock()
-			if w.room != nil && time.Since(w.room.At) < 3*headroomEvery {
-				all[w.Target] = *w.room
+			if w.room != nil && time.Since(w.room.Last.At) < 3*headroomEvery {
+				all[w.Target] = w.room.Last
 			}
 			w.mu.Unlock()
 		}
@@ -175,4 +187,34 @@ func (r *running) watchPrimaries(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// forecast is when each gauge reaches its limit, by code and object; absent where
+// it does not grow.
+func (k headroom) forecast() map[string]time.Time {
+	out := map[string]time.Time{}
+	for _, g := range k.Last.Gauges {
+		key := g.Code + "/" + g.Object
+		if at, ok := monitor.Forecast(k.Series[key], g.Limit); ok {
+			out[key] = at
+		}
+	}
+	return out
+}
+
+// gauges are what metrics show of headroom; what is not fresh is left out.
+func (r *running) gauges() []server.Gauge {
+	var out []server.Gauge
+	for _, w := range r.targets {
+		w.mu.Lock()
+		k := w.room
+		w.mu.Unlock()
+		if k == nil || time.Since(k.Last.At) > 3*headroomEvery {
+			continue
+		}
+		for _, g := range k.Last.Gauges {
+			out = append(out, server.Gauge{Target: string(w.Target), Code: g.Code, Object: g.Object, Ratio: g.Ratio(), Runs: k.runs[g.Code+"/"+g.Object]})
+		}
+	}
+	return out
 }

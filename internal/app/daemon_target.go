@@ -40,6 +40,7 @@ type memory interface {
 	Kept(ctx context.Context, id target.ID, name string, fact any) (time.Time, error)
 	Raise(ctx context.Context, id target.ID, a status.Alarm) (bool, error)
 	Clear(ctx context.Context, id target.ID, code, key string, at time.Time) (int, error)
+	Alarms(ctx context.Context, id target.ID) ([]status.Alarm, error)
 }
 
 type recordFunc func(ctx context.Context, subject, kind string, body any)
@@ -73,7 +74,7 @@ type watch struct {
 	heard     time.Time // log, or an idle server's word, arrived last; guarded by mu
 	toldOnce  bool
 	told      string            // the trouble told last; guarded by mu
-	room      *target.Headroom  // as last seen; guarded by mu
+	room      *headroom         // as last seen, not changed after; guarded by mu
 	shortages map[string]string // codes of alarms that are up for headroom, by key; guarded by mu
 	pager     *pager            // told of what a person must know
 	seen      *monitor.Watcher  // nil when the target is not watched

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -64,6 +65,12 @@ func (n *notes) Clear(_ context.Context, _ target.ID, code, _ string, _ time.Tim
 	}
 	delete(n.alarms, code)
 	return 1, nil
+}
+
+func (n *notes) Alarms(context.Context, target.ID) ([]status.Alarm, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Collect(maps.Values(n.alarms)), nil
 }
 
 func (n *notes) up(code string) bool {

@@ -88,13 +88,10 @@ func (a *App) keptHeadroom(ctx context.Context, id target.ID) (k headroom, err e
 }
 
 func reportHeadroom(name string, k headroom) HeadroomReport {
-	out := HeadroomReport{Target: name, Headroom: k.Last, Runs: map[string]time.Time{}, Shortages: orEmpty(k.shortages(k.Last.At))}
+	out := HeadroomReport{Target: name, Headroom: k.Last, Runs: k.forecast(), Shortages: orEmpty(k.shortages(k.Last.At))}
 	for _, g := range k.Last.Gauges {
 		key := g.Code + "/" + g.Object
 		out.Samples = max(out.Samples, len(k.Series[key]))
-		if at, ok := monitor.Forecast(k.Series[key], g.Limit); ok {
-			out.Runs[key] = at
-		}
 	}
 	return out
 }

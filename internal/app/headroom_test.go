@@ -1,9 +1,13 @@
 package app
 
 import (
+	"context"
+	"log/slog"
 	"testing"
 	"time"
 
+	"github.com/refloat-db/refloat/internal/status"
+	"github.com/refloat-db/refloat/internal/store/sqlite"
 	"github.com/refloat-db/refloat/internal/target"
 )
 
@@ -35,5 +39,42 @@ func TestHeadroomKeepsWhatALookCouldNotRead(t *testing.T) {
 	none.Gauges, none.Unknown = nil, map[string]string{"disk": "cannot be read from this machine", "sequences of other": "timeout"}
 	if gone := k.add(none); len(gone.shortages(gone.Last.At)) != 0 {
 		t.Errorf("dropped, yet told: %+v", gone)
+	}
+}
+
+// What a server raised before it was started anew ends when it no longer holds,
+// one by one, whatever else is still short.
+func TestHeadroomEndsAlarmsOfTheServerBefore(t *testing.T) {
+	ctx := t.Context()
+	state, err := sqlite.Open(ctx, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = state.Close() })
+	look := func(w *watch, used map[string]float64) {
+		w.Headroom = func(context.Context) (target.Headroom, error) {
+			h := target.Headroom{At: time.Now()}
+			for object, n := range used {
+				h.Gauges = append(h.Gauges, target.Gauge{Code: "sequence", Object: object, Used: n, Limit: 100})
+			}
+			return h, nil
+		}
+		w.headroomOnce(ctx)
+	}
+	begin := func() *watch {
+		return newWatch(Care{Target: "shop"}, state, slog.New(slog.DiscardHandler), func(context.Context, string, string, any) {}, nil)
+	}
+	look(begin(), map[string]float64{"a": 97, "b": 98, "c": 85})
+	again := begin()
+	for _, used := range []map[string]float64{{"a": 10, "b": 98, "c": 99}, {"a": 10, "b": 98, "c": 99}} {
+		look(again, used)
+		all, err := state.Alarms(ctx, "shop")
+		up := map[string]string{}
+		for _, a := range all {
+			up[a.Key] = a.Code
+		}
+		if err != nil || len(all) != 2 || up["sequence/b"] != status.AlarmHeadroomGone || up["sequence/c"] != status.AlarmHeadroomGone {
+			t.Fatalf("%v %+v", err, all)
+		}
 	}
 }

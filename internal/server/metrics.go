@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,6 +39,7 @@ type figures struct {
 	measured, promised, problemTotal *prometheus.Desc
 	grade, finding                   *prometheus.Desc
 	alerts, unanswered, deliveries   *prometheus.Desc
+	headroom, exhausted              *prometheus.Desc
 }
 
 func descriptions() figures {
@@ -55,6 +57,8 @@ func descriptions() figures {
 		problemTotal: desc("problems", "Problems by severity.", "severity"),
 		grade:        desc("grade", "1 for the target's recoverability grade, A to F, 0 for the others.", "grade"),
 		finding:      desc("findings", "Findings of the last audit that nobody accepted, by severity.", "severity"),
+		headroom:     desc("headroom_used_ratio", "Part of something that is used, from 0 to 1.", "kind", "object"),
+		exhausted:    desc("headroom_exhausted_timestamp_seconds", "When it runs out if it goes on as it does; absent where it does not grow.", "kind", "object"),
 		alerts:       prometheus.NewDesc("refloat_alerts", "Open alerts by severity.", []string{"severity"}, nil),
 		unanswered:   prometheus.NewDesc("refloat_alerts_unacknowledged", "Open alerts by severity that page and that nobody has acknowledged.", []string{"severity"}, nil),
 		deliveries:   prometheus.NewDesc("refloat_deliveries", "Messages of open alerts by how far they are: waiting, failing, sent, failed or cancelled.", []string{"state"}, nil),
@@ -151,7 +155,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, m := range c.all.plain {
 		out <- m.desc
 	}
-	for _, d := range []*prometheus.Desc{c.all.up, c.all.verdict, c.all.class, c.all.alarm, c.all.work, c.all.measured, c.all.promised, c.all.problemTotal, c.all.grade, c.all.finding, c.all.alerts, c.all.unanswered, c.all.deliveries} {
+	for _, d := range []*prometheus.Desc{c.all.up, c.all.verdict, c.all.class, c.all.alarm, c.all.work, c.all.measured, c.all.promised, c.all.problemTotal, c.all.grade, c.all.finding, c.all.alerts, c.all.unanswered, c.all.deliveries, c.all.headroom, c.all.exhausted} {
 		out <- d
 	}
 }
@@ -171,6 +175,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 			gauge(c.all.deliveries, float64(p.Deliveries[state]), state)
 		}
 	}
+	if c.s.o.Headroom != nil {
+		c.room(c.s.o.Headroom(), gauge)
+	}
 	// The interface gives no context; the listener's own time limit is longer.
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
@@ -182,6 +189,24 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	for _, r := range reports {
 		c.report(r, gauge)
+	}
+}
+
+// room shows headroom. Names come from the server that is watched: one that is
+// told twice, or is no UTF-8, must not spoil the whole answer.
+func (c *collector) room(all []Gauge, gauge func(*prometheus.Desc, float64, ...string)) {
+	told := map[[3]string]bool{}
+	for _, g := range all {
+		object := c.s.redact(strings.ToValidUTF8(g.Object, "�"))
+		key := [3]string{g.Target, g.Code, object}
+		if told[key] {
+			continue
+		}
+		told[key] = true
+		gauge(c.all.headroom, g.Ratio, g.Target, g.Code, object)
+		if !g.Runs.IsZero() {
+			gauge(c.all.exhausted, float64(g.Runs.Unix()), g.Target, g.Code, object)
+		}
 	}
 }
 

@@ -42,6 +42,8 @@ type Options struct {
 	Status func(context.Context) ([]status.Report, error)
 	// Paging counts alerts and messages; nil for none.
 	Paging func() Paging
+	// Headroom is what could run out; nil for none.
+	Headroom func() []Gauge
 	// Doors are what others may do; PublicHost is the name under which they reach
 	// us beside loopback names.
 	Doors      Doors
@@ -54,6 +56,13 @@ type Options struct {
 type Paging struct {
 	Open, Unacknowledged map[string]int // by severity
 	Deliveries           map[string]int // by state
+}
+
+// Gauge is how much of something is used, and when it runs out.
+type Gauge struct {
+	Target, Code, Object string
+	Ratio                float64
+	Runs                 time.Time // zero when it does not grow, or that is not known
 }
 
 // Server is a listener. Make it with Listen.

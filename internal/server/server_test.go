@@ -268,3 +268,27 @@ func TestContributedFilesKnowTheMetrics(t *testing.T) {
 		}
 	}
 }
+
+// A name told twice, or one that is no UTF-8, does not spoil the other figures.
+func TestMetricsOfHeadroom(t *testing.T) {
+	s := listen(t, Options{Headroom: func() []Gauge {
+		return []Gauge{
+			{Target: "shop", Code: "sequence", Object: "db:t.id", Ratio: 0.5, Runs: time.Unix(2000000000, 0)},
+			{Target: "shop", Code: "sequence", Object: "db:t.id", Ratio: 0.4},
+			{Target: "shop", Code: "sequence", Object: "db:\xff", Ratio: 0.25},
+		}
+	}})
+	code, body, _ := get(t, s, "/metrics", "")
+	for _, want := range []string{
+		`refloat_headroom_used_ratio{kind="sequence",object="db:t.id",target="shop"} 0.5`,
+		`refloat_headroom_exhausted_timestamp_seconds{kind="sequence",object="db:t.id",target="shop"} 2e+09`,
+		`refloat_headroom_used_ratio{kind="sequence",object="db:�",target="shop"} 0.25`, `refloat_status_up 1`,
+	} {
+		if code != 200 || !strings.Contains(body, want) {
+			t.Errorf("%d: no %s", code, want)
+		}
+	}
+	if strings.Count(body, "refloat_headroom_exhausted_timestamp_seconds{") != 1 {
+		t.Error("a date for what does not grow")
+	}
+}

@@ -124,6 +124,12 @@ func askSequences(ctx context.Context, conn *pgx.Conn, database string, h *targe
 		}
 	}
 	slices.SortStableFunc(found, func(a, b target.Gauge) int { return cmp.Compare(b.Ratio(), a.Ratio()) })
+	told := map[string]bool{} // a column may own two sequences; the fuller one counts
+	found = slices.DeleteFunc(found, func(g target.Gauge) bool {
+		again := told[g.Object]
+		told[g.Object] = true
+		return again
+	})
 	h.Gauges = append(h.Gauges, found[:min(len(found), mostSeries)]...)
 	if hidden := len(all) - len(known); failed == nil && hidden > 0 {
 		return fmt.Errorf("the role may not read %d of %d: GRANT USAGE ON ALL SEQUENCES, or pg_read_all_data, to %s", hidden, len(all), conn.Config().User)
