@@ -111,6 +111,13 @@ func askStandbys(ctx context.Context, conn *pgx.Conn, h *target.Headroom) error 
 	if h.Recovering {
 		return nil
 	}
+	var known bool
+	if err := conn.QueryRow(ctx, "SELECT pg_has_role(current_user, 'pg_read_all_stats', 'MEMBER')").Scan(&known); err != nil {
+		return err
+	}
+	if !known {
+		return fmt.Errorf("the role does not see who follows: GRANT pg_read_all_stats TO %s", conn.Config().User)
+	}
 	rows, err := conn.Query(ctx, `SELECT application_name, coalesce(state, ''), coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0)::bigint, coalesce(extract(epoch FROM replay_lag), 0)::float8
 		FROM pg_stat_replication WHERE application_name NOT LIKE 'refloat%' ORDER BY 1`)
 	if err != nil {

@@ -82,7 +82,7 @@ func TestHeadroomWithoutRights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(gauges(h, "transaction-ids")) == 0 || len(gauges(h, "connections")) != 0 || !strings.Contains(h.Unknown["connections"], "pg_read_all_stats") || !strings.Contains(h.Unknown["disk"], "pg_read_all_settings") || !strings.Contains(h.Unknown["sequences of postgres"], "may not read 1 of 1") {
+	if len(gauges(h, "transaction-ids")) == 0 || len(gauges(h, "connections")) != 0 || !strings.Contains(h.Unknown["connections"], "pg_read_all_stats") || !strings.Contains(h.Unknown["disk"], "pg_read_all_settings") || !strings.Contains(h.Unknown["standbys"], "pg_read_all_stats") || !strings.Contains(h.Unknown["sequences of postgres"], "may not read 1 of 1") {
 		t.Errorf("%+v", h)
 	}
 }
