@@ -283,6 +283,9 @@ func (w *worker) Work(ctx context.Context, j *river.Job[args]) error {
 	r := Run{Kind: job.Kind, Subject: job.Subject, Reason: j.Args.Reason, Due: j.Args.Due, Attempt: j.Attempt}
 	start := time.Now()
 	if err := s.record(ctx, r, func(st *State) { st.Running, st.Started, st.Attempt = true, start, r.Attempt }); err != nil {
+		if ctx.Err() != nil {
+			return river.JobSnooze(0) // stopped before it began: no failure, and no pause
+		}
 		return err
 	}
 	err := s.guard(ctx, job, r)
