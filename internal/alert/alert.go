@@ -113,10 +113,9 @@ type MessageKind string
 
 // The kinds.
 const (
-	Page         MessageKind = "page"         // act now
-	TestPage     MessageKind = "test"         // acknowledge, nothing is wrong
-	Notice       MessageKind = "notice"       // to know, not to act: resolved, acknowledged by somebody
-	Announcement MessageKind = "announcement" // an update to an audience
+	Page     MessageKind = "page"   // act now
+	TestPage MessageKind = "test"   // acknowledge, nothing is wrong
+	Notice   MessageKind = "notice" // to know, not to act: resolved, acknowledged by somebody
 )
 
 // Message is what one contact is sent. It holds no secret but AckURL.

@@ -3,6 +3,7 @@ package alert
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -86,10 +87,7 @@ func TestSignal(x Reached, now time.Time) Signal {
 func (c Channel) Judge(rules TestRules, now time.Time) []Signal {
 	failing := c.Failed.After(c.Sent)
 	silent := !c.Tested.IsZero() && c.Answered.Before(c.Tested) && rules.Answer > 0 && now.Sub(c.Tested) >= rules.Answer
-	who := c.Person
-	if who == "" {
-		who = "a team"
-	}
+	who, _, _ := strings.Cut(c.Contact.ID, ".") // the person's or the team's name
 	out := []Signal{
 		{Key: "channel-failing/" + c.Contact.ID, Code: "channel-failing", Firing: failing, At: c.Failed, Severity: Medium,
 			Summary: "messages to " + who + " through " + c.Contact.ID + " are not taken over", Detail: c.Error, Next: "run: refloat page --test " + who},

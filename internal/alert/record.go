@@ -52,8 +52,6 @@ type Request struct {
 	By      string    `json:"by"`   // who asks
 	What    string    `json:"what"` // one of the Request… constants
 	Alert   string    `json:"alert,omitempty"`
-	Person  string    `json:"person,omitempty"`
-	Signal  *Signal   `json:"signal,omitempty"`
 	Silence *Silence  `json:"silence,omitempty"`
 	// Done is when the server took it up, and Answer what came of it.
 	Done   time.Time `json:"done,omitzero"`
@@ -64,9 +62,6 @@ type Request struct {
 // What can be asked.
 const (
 	RequestAcknowledge = "acknowledge"
-	RequestResolve     = "resolve"
 	RequestSilence     = "silence"
 	RequestEndSilence  = "end-silence"
-	RequestTest        = "test" // send test pages
-	RequestSignal      = "signal"
 )

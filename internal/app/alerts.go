@@ -52,7 +52,7 @@ func (a *App) Alerts(ctx context.Context, name string, all bool) (out []AlertVie
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	records, err := s.RecentRecords(ctx, alert.KindAlert, recentAlerts)
+	records, err := alertRecords(ctx, s, name, all)
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +86,38 @@ func (a *App) Alerts(ctx context.Context, name string, all bool) (out []AlertVie
 	return out, nil
 }
 
+// alertRecords are the records of the alerts to list, newest first: all that are
+// open, and the last of the others where those are wanted.
+func alertRecords(ctx context.Context, s *sqlite.Store, name string, all bool) ([]alert.Record, error) {
+	open, err := s.OpenRecords(ctx, alert.KindAlert)
+	if err != nil {
+		return nil, err
+	}
+	slices.Reverse(open)
+	if name != "" {
+		one, err := s.OneRecord(ctx, alert.KindAlert, name)
+		if err == nil {
+			return []alert.Record{one}, nil
+		}
+		if !errors.Is(err, status.ErrNothing) {
+			return nil, err
+		}
+	}
+	if !all {
+		return open, nil
+	}
+	recent, err := s.RecentRecords(ctx, alert.KindAlert, recentAlerts)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range open {
+		if !slices.ContainsFunc(recent, func(x alert.Record) bool { return x.ID == r.ID }) {
+			recent = append(recent, r) // an old one that is still open
+		}
+	}
+	return recent, nil
+}
+
 // Outages lists the last outages, newest first.
 func (a *App) Outages(ctx context.Context, name string, limit int) (out []Outage, err error) {
 	s, err := a.state(ctx)
@@ -110,7 +142,7 @@ func (a *App) Outages(ctx context.Context, name string, limit int) (out []Outage
 	return out, nil
 }
 
-// requestWithin is how long a running server is waited for.
+// How long a running server is waited for.
 const (
 	requestWithin = 10 * time.Second
 	startsWithin  = 2 * time.Second // one that is just starting

@@ -141,8 +141,11 @@ type running struct {
 	targets []*watch
 	http    *server.Server
 	pager   *pager
+	notes   *line // what is written down after it was acted upon
 	doors   *doors
-	undo    []func(context.Context) error
+
+	requestsFail bool // used by one goroutine at a time
+	undo         []func(context.Context) error
 }
 
 // NewDaemon makes a Daemon; nothing happens before Start.

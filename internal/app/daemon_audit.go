@@ -113,7 +113,7 @@ func (w *watch) lookForChanges(ctx context.Context) {
 	select {
 	case <-ctx.Done():
 	case <-time.After(firstAudit):
-		w.every(ctx, stampEvery, w.lookForChange)
+		every(ctx, stampEvery, w.lookForChange)
 	}
 }
 

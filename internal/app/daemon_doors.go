@@ -18,6 +18,7 @@ import (
 	"github.com/refloat-db/refloat/internal/alert/inbound"
 	"github.com/refloat-db/refloat/internal/secret"
 	"github.com/refloat-db/refloat/internal/server"
+	"github.com/refloat-db/refloat/internal/status"
 )
 
 // Source may post alerts to a running server.
@@ -57,11 +58,17 @@ func (r *running) newDoors(ctx context.Context) (*doors, error) {
 	for _, x := range r.o.Expected {
 		rec, err := r.state.OneRecord(ctx, alert.KindExpected, x.Name)
 		var h alert.Heard
-		if err != nil || rec.Read(&h) != nil {
+		if err == nil {
+			err = rec.Read(&h)
+		}
+		switch {
+		case errors.Is(err, status.ErrNothing):
 			h = alert.Heard{Since: time.Now()}
 			if err := d.keep(ctx, x.Name, h); err != nil {
 				return nil, err
 			}
+		case err != nil:
+			return nil, fmt.Errorf("read when %s last gave a sign of life: %w", x.Name, err)
 		}
 		d.heard[x.Name] = h
 	}
@@ -160,21 +167,14 @@ func (d *doors) beat(ctx context.Context, name, token string) error {
 
 // watchExpected tells of signs of life that do not come.
 func (d *doors) watchExpected(ctx context.Context) {
-	tick := time.NewTicker(expectedEvery)
-	defer tick.Stop()
-	for {
+	every(ctx, expectedEvery, func(ctx context.Context) {
 		for _, x := range d.r.o.Expected {
 			d.mu.Lock()
 			h := d.heard[x.Name]
 			d.mu.Unlock()
 			d.r.pager.Signal(ctx, x.Judge(h, time.Now()))
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
+	})
 }
 
 func (d *doors) read(token string) (alert.Link, error) {

@@ -2,9 +2,13 @@ package app
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -70,6 +74,59 @@ func (p *phones) first(key string) (alert.Message, bool) {
 	return alert.Message{}, false
 }
 
+// lockStore keeps the server from writing its state until the function is called,
+// as a disk that hangs would.
+func lockStore(t *testing.T, dir string) func() {
+	t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(dir, "refloat.db")+"?_pragma=busy_timeout(10000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	if _, err := db.Exec("BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	unlock := sync.OnceFunc(func() {
+		_, err := db.Exec("ROLLBACK")
+		if err = errors.Join(err, db.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(unlock)
+	return unlock
+}
+
+// What cannot be kept is not accepted, and is when it can.
+func TestWhatIsNotKeptIsNotAccepted(t *testing.T) {
+	dir := t.TempDir()
+	d := withDoors(t, dir, &phones{}, "")
+	at := "http://" + d.Address() + "/in/cron"
+	unlock := lockStore(t, dir)
+	if code, body := ask(t, "POST", at, "", token, `{"key":"a","summary":"x"}`); code != http.StatusServiceUnavailable {
+		t.Errorf("%d %s", code, body)
+	}
+	unlock()
+	eventually(t, "it to be accepted", func() bool {
+		code, _ := ask(t, "POST", at, "", token, `{"key":"a","summary":"x"}`)
+		return code == http.StatusAccepted
+	})
+}
+
+// When a sign of life last came is known after a restart.
+func TestASignOfLifeIsRemembered(t *testing.T) {
+	dir := t.TempDir()
+	d := withDoors(t, dir, &phones{}, "")
+	if code, _ := ask(t, "POST", "http://"+d.Address()+"/heartbeat/nightly", "", token, ""); code != 202 {
+		t.Fatal(code)
+	}
+	before := d.running.doors.heard["nightly"]
+	stopped(t, d)
+	d = withDoors(t, dir, &phones{}, "")
+	if after := d.running.doors.heard["nightly"]; before.Last.IsZero() || !after.Last.Equal(before.Last) || !after.Since.Equal(before.Since) {
+		t.Errorf("before %+v, after %+v", before, after)
+	}
+}
+
 func TestWhatOthersTellPagesAndALinkAcknowledges(t *testing.T) {
 	dir, phone := t.TempDir(), &phones{}
 	d := withDoors(t, dir, phone, "https://refloat.example.org")
@@ -108,6 +165,10 @@ func TestWhatOthersTellPagesAndALinkAcknowledges(t *testing.T) {
 	}
 	if code, body = ask(t, "POST", at+path, "refloat.example.org", "", ""); code != 200 || !strings.Contains(body, "Acknowledged by ada") {
 		t.Errorf("%d %s", code, body)
+	}
+	expired := alert.Link{Alert: page.Alert.ID, Person: "ada", Until: time.Now()}.Sign(d.running.doors.key)
+	if code, body = ask(t, "POST", at+"/ack/"+expired, "refloat.example.org", "", ""); code != 404 || !strings.Contains(body, "expired") {
+		t.Errorf("an expired link: %d %s", code, body)
 	}
 	if code, body = ask(t, "POST", at+path+"x", "refloat.example.org", "", ""); code != 404 || !strings.Contains(body, "Nothing was acknowledged") {
 		t.Errorf("a changed link: %d %s", code, body)

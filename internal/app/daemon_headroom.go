@@ -17,6 +17,7 @@ const (
 	headroomEvery  = time.Minute
 	headroomWithin = 45 * time.Second
 	headroomFact   = "headroom"
+	primariesEvery = 15 * time.Second
 )
 
 // headroom is what is kept of a target's headroom: how it was last, and how each
@@ -152,14 +153,7 @@ func (w *watch) tellShortages(ctx context.Context, all []monitor.Shortage) {
 
 // watchPrimaries tells of targets that are one cluster and both take writes.
 func (r *running) watchPrimaries(ctx context.Context) {
-	tick := time.NewTicker(15 * time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	every(ctx, primariesEvery, func(ctx context.Context) {
 		all := map[target.ID]target.Headroom{}
 		for _, w := range r.targets {
 			w.mu.Lock()
@@ -186,7 +180,7 @@ func (r *running) watchPrimaries(ctx context.Context) {
 				w.clear(ctx, status.AlarmTwoPrimaries, "*")
 			}
 		}
-	}
+	})
 }
 
 // forecast is when each gauge reaches its limit, by code and object; absent where

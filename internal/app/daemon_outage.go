@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -95,18 +96,26 @@ func (r *running) startWatching(ctx context.Context) {
 	})
 }
 
-// openOutage is the outage that was open when the server before this one ended.
+// openOutage is the outage that was open when the server before this one ended;
+// from its alert, where that server came to no more than the page.
 func (r *running) openOutage(ctx context.Context, id target.ID) *monitor.Outage {
 	all, err := r.state.OpenRecords(ctx, alert.KindOutage)
 	if err != nil {
 		r.log.ErrorContext(ctx, "read open outages", "error", err)
-		return nil
 	}
 	for _, rec := range all {
 		var o monitor.Outage
-		if rec.Target == string(id) && rec.Read(&o) == nil {
-			return &o
+		if rec.Target != string(id) {
+			continue
 		}
+		if err := rec.Read(&o); err != nil {
+			r.log.ErrorContext(ctx, "read an open outage", "target", string(id), "error", err)
+			continue
+		}
+		return &o
+	}
+	if a, open := r.pager.openAlert(signalKey(status.AlarmOutage, id, "")); open {
+		return &monitor.Outage{Target: id, Sees: target.Failing, Reason: strings.TrimPrefix(a.Signal.Summary, string(id)+" "), FirstBad: a.StartedAt, Confirmed: a.StartedAt}
 	}
 	return nil
 }
@@ -130,6 +139,13 @@ func (r *running) onWatch(ctx context.Context, w *watch, e monitor.Event) {
 	} else {
 		r.signalOutage(ctx, w.Target, o)
 	}
+	r.notes.add(func(ctx context.Context) { r.noteOutage(ctx, w, e, over) })
+}
+
+// noteOutage writes down what follows from an outage: the outage, the journal,
+// the alarm that status shows.
+func (r *running) noteOutage(ctx context.Context, w *watch, e monitor.Event, over bool) {
+	o := e.Outage
 	r.keepOutage(ctx, o, over)
 	r.record(ctx, "target/"+string(w.Target), "outage."+string(e.Kind), o)
 	if over {

@@ -17,6 +17,7 @@ const (
 	requestsEvery = 250 * time.Millisecond // what the command line asks is looked for
 	coverEvery    = time.Minute            // on-call cover is looked at
 	problemsEvery = 15 * time.Second       // how targets stand is turned into signals
+	statusFails   = 4                      // times in a row that it could not be, and that is an alert
 	problemGrace  = 10 * time.Minute       // a standing that just began may pass, as after an installation
 )
 
@@ -32,12 +33,25 @@ func (r *running) startPaging(ctx context.Context) error {
 		return err
 	}
 	o.AckURL = r.doors.link
-	r.pager = newPager(o, r.state, r.record)
+	// The journal is written apart: a store that hangs holds up neither a page nor
+	// the next outage.
+	r.notes = newLine()
+	r.pager = newPager(o, r.state, func(ctx context.Context, subject, kind string, body any) {
+		r.notes.add(func(ctx context.Context) { r.record(ctx, subject, kind, body) })
+	})
 	if err := r.pager.load(ctx); err != nil {
 		return err
 	}
 	ctx, end := context.WithCancel(ctx)
 	r.answerRequests(ctx) // before anybody is paged: what they ask may be not to
+	noting, noted := context.WithCancel(context.WithoutCancel(ctx))
+	var notes sync.WaitGroup
+	notes.Go(func() { r.notes.run(noting) })
+	r.later(func(context.Context) error {
+		noted()
+		notes.Wait()
+		return nil
+	})
 	var parts sync.WaitGroup
 	parts.Go(func() { r.pager.run(ctx) })
 	parts.Go(func() { r.takeRequests(ctx) })
@@ -56,18 +70,11 @@ func (r *running) startPaging(ctx context.Context) error {
 // watchCover tells of gaps in on-call cover before they begin, and that there is
 // nobody to page.
 func (r *running) watchCover(ctx context.Context) {
-	tick := time.NewTicker(coverEvery)
-	defer tick.Stop()
-	for {
+	every(ctx, coverEvery, func(ctx context.Context) {
 		for _, s := range r.pager.o.Roster.Cover(time.Now()) {
 			r.pager.Signal(ctx, s)
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
+	})
 }
 
 // noSender is for a server without people: it is never asked.
@@ -121,20 +128,23 @@ func (p *pager) End(ctx context.Context, id target.ID, code, key string, at time
 // that are missed, whatever status shows and no alarm tells.
 func (r *running) watchProblems(ctx context.Context) {
 	since := map[string]time.Time{}
-	tick := time.NewTicker(problemsEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	fails := 0
+	every(ctx, problemsEvery, func(ctx context.Context) {
+		r.watchBlind(ctx)
 		reports, err := r.status(ctx)
-		if err != nil {
-			r.log.ErrorContext(ctx, "gather status for alerts", "error", err)
-			continue
-		}
 		now := time.Now()
+		if err == nil {
+			fails = 0
+		} else {
+			fails++
+			r.log.ErrorContext(ctx, "gather status for alerts", "error", err)
+		}
+		s := alert.Signal{Key: "status-unknown", Code: "status-unknown", Source: "refloat", At: now, Firing: fails >= statusFails, Severity: alert.High,
+			Summary: "Refloat cannot gather how its targets stand: stale proofs and missed objectives are not noticed", Next: "look at refloat server's log and its state directory"}
+		if err != nil {
+			s.Detail = err.Error()
+		}
+		r.pager.Signal(ctx, s)
 		for _, rep := range reports {
 			if w := r.watchOf(rep.Target); w == nil || !w.read() {
 				continue // what is not known yet neither holds nor has ended
@@ -143,6 +153,21 @@ func (r *running) watchProblems(ctx context.Context) {
 				r.pager.Signal(ctx, s)
 			}
 			r.endProblems(ctx, rep, now)
+		}
+	})
+}
+
+// watchBlind tells of targets at which nobody has looked for a while, whatever
+// the reason: that nothing bad is seen there says nothing.
+func (r *running) watchBlind(ctx context.Context) {
+	for _, w := range r.targets {
+		if w.seen == nil {
+			continue
+		}
+		if s := w.seen.Standing(time.Now()); s.Blind != "" {
+			w.raise(ctx, status.Alarm{Code: status.AlarmBlind, Detail: "nobody can tell whether it serves: " + s.Blind, Next: "see that refloat server has the processor and the file descriptors that it needs"})
+		} else {
+			w.clear(ctx, status.AlarmBlind, "*")
 		}
 	}
 }
@@ -214,23 +239,19 @@ func (r *running) endProblems(ctx context.Context, rep status.Report, now time.T
 
 // takeRequests does what the command line asked for.
 func (r *running) takeRequests(ctx context.Context) {
-	tick := time.NewTicker(requestsEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			r.answerRequests(ctx)
-		}
-	}
+	every(ctx, requestsEvery, r.answerRequests)
 }
 
 func (r *running) answerRequests(ctx context.Context) {
 	all, err := r.state.OpenRecords(ctx, alert.KindRequest)
 	if err != nil {
-		return // a store that fails is told where it is written to; it is asked again soon
+		if !r.requestsFail && ctx.Err() == nil {
+			r.log.ErrorContext(ctx, "read what the command line asks; trying again", "error", err)
+		}
+		r.requestsFail = true
+		return
 	}
+	r.requestsFail = false
 	for _, rec := range all {
 		var q alert.Request
 		if err := rec.Read(&q); err != nil {
@@ -265,12 +286,6 @@ func (r *running) do(ctx context.Context, q alert.Request) (string, error) {
 			return "", fmt.Errorf("%w: no silence is given", ErrUsage)
 		}
 		r.pager.Silence(ctx, *q.Silence)
-		return "done", nil
-	case alert.RequestSignal:
-		if q.Signal == nil {
-			return "", fmt.Errorf("%w: no signal is given", ErrUsage)
-		}
-		r.pager.Signal(ctx, *q.Signal)
 		return "done", nil
 	}
 	return "", fmt.Errorf("%w: this server does not know the request %q", ErrUsage, q.What)

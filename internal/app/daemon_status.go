@@ -176,8 +176,8 @@ func (w *watch) live(now time.Time) status.Facts {
 	f.Target, f.Objectives = w.Target, w.Objectives
 	f.Server = status.Server{Running: true, SeenAt: now}
 	if w.seen != nil {
-		s := w.seen.Standing()
-		f.Watch = &status.Watch{State: string(s.State), At: s.Last.End(), Took: s.Last.Took}
+		s := w.seen.Standing(now)
+		f.Watch = &status.Watch{State: string(s.State), At: s.Last.End(), Took: s.Last.Took, Reason: s.Blind}
 		if s.Outage != nil {
 			f.Watch.Reason = s.Outage.Reason
 		}

@@ -28,13 +28,6 @@ type Charge struct {
 	Tier alert.Severity
 }
 
-// pagingStore is what the pager needs of the store.
-type pagingStore interface {
-	Save(ctx context.Context, all ...alert.Record) error
-	OpenRecords(ctx context.Context, kind string) ([]alert.Record, error)
-	OneRecord(ctx context.Context, kind, id string) (alert.Record, error)
-}
-
 // PagerOptions are what a pager is given.
 type PagerOptions struct {
 	Roster  alert.Roster
@@ -65,7 +58,7 @@ type pager struct {
 	channels   map[string]alert.Channel // by contact
 	lookedAt   time.Time                // everything was last looked at
 	dirty      map[string]alert.Record  // by kind and ID: not stored yet
-	saving     bool                     // a save is under way that may hang
+	saving     chan struct{}            // closed when the save that is under way has ended; nil for none
 	storeFails bool
 }
 
@@ -85,75 +78,6 @@ func newPager(o PagerOptions, store pagingStore, record recordFunc) *pager {
 		o: o, store: store, record: record, woken: make(chan struct{}, 1), alerts: map[string]*alert.Alert{}, chains: map[string]alert.Chain{},
 		deliveries: map[string]*onItsWay{}, silences: map[string]alert.Silence{}, channels: map[string]alert.Channel{}, dirty: map[string]alert.Record{},
 	}
-}
-
-// load takes up what the server before this one left.
-func (p *pager) load(ctx context.Context) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for kind, take := range map[string]func(alert.Record) error{
-		alert.KindAlert: func(r alert.Record) error {
-			a := &alert.Alert{}
-			p.alerts[r.ID] = a
-			return r.Read(a)
-		},
-		alert.KindChain: func(r alert.Record) error {
-			var c alert.Chain
-			err := r.Read(&c)
-			p.chains[r.ID] = c
-			return err
-		},
-		alert.KindDelivery: func(r alert.Record) error {
-			d := &onItsWay{}
-			p.deliveries[r.ID] = d
-			err := r.Read(d)
-			d.Perhaps = d.Perhaps || d.State == alert.Waiting
-			return err
-		},
-		alert.KindChannel: func(r alert.Record) error {
-			var c alert.Channel
-			err := r.Read(&c)
-			p.channels[r.ID] = c
-			return err
-		},
-		alert.KindSilence: func(r alert.Record) error {
-			var s alert.Silence
-			err := r.Read(&s)
-			p.silences[r.ID] = s
-			return err
-		},
-	} {
-		all, err := p.store.OpenRecords(ctx, kind)
-		if err != nil {
-			return fmt.Errorf("take up alerts: %w", err)
-		}
-		for _, r := range all {
-			if err := take(r); err != nil {
-				return fmt.Errorf("take up alerts: %w", err)
-			}
-		}
-	}
-	return p.loadEnded(ctx)
-}
-
-// loadEnded loads ended alerts of which something is still to be sent. Call with
-// mu held.
-func (p *pager) loadEnded(ctx context.Context) error {
-	for _, d := range p.deliveries {
-		if p.alerts[d.AlertID] != nil {
-			continue
-		}
-		r, err := p.store.OneRecord(ctx, alert.KindAlert, d.AlertID)
-		if err != nil {
-			return fmt.Errorf("take up a delivery: %w", err)
-		}
-		a := &alert.Alert{}
-		if err := r.Read(a); err != nil {
-			return fmt.Errorf("take up a delivery: %w", err)
-		}
-		p.alerts[a.ID] = a
-	}
-	return nil
 }
 
 // looked is how long ago the pager last looked at everything.
@@ -231,8 +155,18 @@ func (p *pager) open(key string) *alert.Alert {
 	return nil
 }
 
+// openAlert is the open alert with a key.
+func (p *pager) openAlert(key string) (alert.Alert, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if a := p.open(key); a != nil {
+		return *a, true
+	}
+	return alert.Alert{}, false
+}
+
 func newID() string {
-	var b [4]byte
+	var b [6]byte          // of years of alerts no two are the same
 	_, _ = rand.Read(b[:]) // never fails, crypto/rand
 	return hex.EncodeToString(b[:])
 }
@@ -240,7 +174,8 @@ func newID() string {
 // errNoAlert means that an alert is unknown or has ended.
 var errNoAlert = errors.New("no such open alert")
 
-// Acknowledge stops an alert's chain.
+// Acknowledge stops an alert's chain. It waits until that is stored, but no
+// longer than a store that fails or hangs is waited for.
 func (p *pager) Acknowledge(ctx context.Context, id, by string, at time.Time) (alert.Alert, error) {
 	p.mu.Lock()
 	a := p.alerts[id]
@@ -258,41 +193,11 @@ func (p *pager) Acknowledge(ctx context.Context, id, by string, at time.Time) (a
 	out := *a
 	p.mu.Unlock()
 	if fresh {
-		p.settle(ctx) // what a person was told is kept, is kept
+		p.settle(ctx)
 		p.wake()
 		p.record(ctx, "alert/"+id, "alert.acknowledged", map[string]any{"by": by, "at": at, "after": at.Sub(out.StartedAt).String()})
 	}
 	return out, nil
-}
-
-// errNotKept means that the store does not take what was told.
-var errNotKept = errors.New("it could not be kept")
-
-// kept waits until everything told so far is stored.
-func (p *pager) kept(ctx context.Context) error {
-	p.settle(ctx)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.storeFails || p.saving {
-		return errNotKept
-	}
-	return nil
-}
-
-// find is an alert that is open or ended lately.
-func (p *pager) find(id string) (alert.Alert, error) {
-	p.mu.Lock()
-	if a := p.alerts[id]; a != nil {
-		defer p.mu.Unlock()
-		return *a, nil
-	}
-	p.mu.Unlock()
-	r, err := p.store.OneRecord(context.Background(), alert.KindAlert, id)
-	if err != nil {
-		return alert.Alert{}, err
-	}
-	var a alert.Alert
-	return a, r.Read(&a)
 }
 
 // Silence begins or replaces a silence; one whose time is over ends it.
@@ -336,25 +241,6 @@ func (p *pager) of(alertID string) []alert.Delivery {
 func (p *pager) put(d *onItsWay) {
 	p.deliveries[d.ID] = d
 	p.keepDelivery(d)
-}
-
-// keepDelivery notes that a delivery is to be stored. It stays open, and is
-// loaded again after a restart, as long as its alert is: the chain decides from
-// all of them. Call with mu held.
-func (p *pager) keepDelivery(d *onItsWay) {
-	a := p.alerts[d.AlertID]
-	open := d.State == alert.Waiting || a != nil && a.State == alert.Firing
-	p.keep(alert.KindDelivery, d.ID, "", open, d.CreatedAt, d)
-}
-
-// keep notes that a value is to be stored. Call with mu held.
-func (p *pager) keep(kind, id, target string, open bool, at time.Time, value any) {
-	r, err := alert.NewRecord(kind, id, target, open, at, value)
-	if err != nil {
-		p.o.Logger.Error("record what pages", "error", err)
-		return
-	}
-	p.dirty[kind+"/"+id] = r
 }
 
 // step does all that is due now and says when to look again.
@@ -442,61 +328,4 @@ func (p *pager) forget(a *alert.Alert, now time.Time) {
 	}
 	delete(p.chains, a.ID)
 	delete(p.alerts, a.ID)
-}
-
-// settle stores what is not stored yet, and waits for a save that is under way.
-func (p *pager) settle(ctx context.Context) {
-	deadline := time.Now().Add(saveWithin)
-	for {
-		p.save(ctx)
-		p.mu.Lock()
-		done := !p.saving && len(p.dirty) == 0 || p.storeFails
-		p.mu.Unlock()
-		if done || time.Now().After(deadline) {
-			return
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
-// save stores what is not stored yet. A store that fails or hangs does not hold
-// up what has to be sent: it is tried again at each step.
-func (p *pager) save(ctx context.Context) {
-	p.mu.Lock()
-	if p.saving || len(p.dirty) == 0 {
-		p.mu.Unlock()
-		return
-	}
-	batch := p.dirty
-	p.dirty, p.saving = map[string]alert.Record{}, true
-	p.mu.Unlock()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		records := make([]alert.Record, 0, len(batch))
-		for _, r := range batch {
-			records = append(records, r)
-		}
-		err := p.store.Save(context.WithoutCancel(ctx), records...)
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.saving = false
-		if err != nil && !p.storeFails {
-			p.o.Logger.Error("the store does not take what pages; going on from memory", "error", err)
-		}
-		p.storeFails = err != nil
-		if err == nil {
-			return
-		}
-		for key, r := range batch {
-			if _, newer := p.dirty[key]; !newer {
-				p.dirty[key] = r
-			}
-		}
-	}()
-	select {
-	case <-done:
-	case <-time.After(saveWithin):
-		p.o.Logger.Error("the store hangs; paging goes on from memory")
-	}
 }

@@ -38,8 +38,8 @@ func (p *pager) noteAnswer(a *alert.Alert, at time.Time) {
 }
 
 // testChannels begins the test pages that are due, and tells of channels that
-// do not work. It returns what it began.
-func (p *pager) testChannels(ctx context.Context, now time.Time) []alert.Reached {
+// do not work.
+func (p *pager) testChannels(ctx context.Context, now time.Time) {
 	p.mu.Lock()
 	due := alert.DueTests(p.o.Roster, p.channels, p.o.Tests, now)
 	for _, x := range due {
@@ -59,7 +59,6 @@ func (p *pager) testChannels(ctx context.Context, now time.Time) []alert.Reached
 	if len(due) > 0 {
 		p.wake()
 	}
-	return due
 }
 
 // known reports whether a contact is in the configuration.
@@ -100,14 +99,5 @@ func (p *pager) beginTest(x alert.Reached, now time.Time) {
 
 // watchChannels tests channels and tells of those that do not work.
 func (p *pager) watchChannels(ctx context.Context) {
-	tick := time.NewTicker(coverEvery)
-	defer tick.Stop()
-	for {
-		p.testChannels(ctx, time.Now())
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
+	every(ctx, coverEvery, func(ctx context.Context) { p.testChannels(ctx, time.Now()) })
 }

@@ -25,8 +25,8 @@ func (p *pager) send(ctx context.Context, now time.Time) (next time.Time) {
 			continue
 		}
 		a := p.alerts[d.AlertID]
-		if a == nil {
-			continue
+		if a == nil || d.Kind == alert.Page && a.HeldBy != "" {
+			continue // a silence holds back what was to be tried again, too
 		}
 		d.flying = true
 		m := p.message(*a, d.Delivery, now)

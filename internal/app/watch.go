@@ -78,7 +78,7 @@ func (a *App) Watch(ctx context.Context, r WatchRequest) ([]WatchStanding, error
 // watchRules are those of a target of the configuration.
 func watchRules(t config.Target) monitor.Rules {
 	r := monitor.DefaultRules()
-	r.Standby, r.Flapping = t.Watch.Standby, t.Watch.Flapping
+	r.Standby, r.Flapping, r.Writes = t.Watch.Standby, t.Watch.Flapping, t.Heartbeat.Enabled
 	return r
 }
 
@@ -97,7 +97,7 @@ func watchAll(ctx context.Context, r WatchRequest, all []monitor.Options) []Watc
 	standings := func() []WatchStanding {
 		out := make([]WatchStanding, len(watchers))
 		for i, w := range watchers {
-			out[i] = w.Standing()
+			out[i] = w.Standing(time.Now())
 		}
 		return out
 	}

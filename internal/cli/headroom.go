@@ -64,7 +64,9 @@ refloat server looks every minute and raises alarms.`,
 
 func showHeadroom(w io.Writer, r app.HeadroomReport) {
 	role := "primary"
-	if r.Recovering {
+	if why, unknown := r.Unknown["role"]; unknown {
+		role = "primary or standby: unknown: " + why
+	} else if r.Recovering {
 		role = fmt.Sprintf("standby, %s behind", spanText(r.Behind))
 		if r.Paused {
 			role += ", replay paused"

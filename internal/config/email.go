@@ -1,9 +1,9 @@
 package config
 
 import (
-	"net/netip"
 	"strings"
 
+	"github.com/refloat-db/refloat/internal/alert"
 	"github.com/refloat-db/refloat/internal/secret"
 )
 
@@ -38,7 +38,6 @@ func (l *loader) email(c *Config) {
 	if e.RootCAFile != "" {
 		l.place(&e.RootCAFile)
 	}
-	local, err := netip.ParseAddr(e.Host)
 	switch {
 	case *e == (Email{}) && !wanted:
 	case e.Host == "":
@@ -47,7 +46,7 @@ func (l *loader) email(c *Config) {
 		l.fail("$.email", "email.from is missing or no address: say who the mail is from")
 	case e.TLS != "" && e.TLS != "starttls" && e.TLS != "implicit" && e.TLS != "plaintext":
 		l.fail("$.email.tls", "email.tls wants starttls, implicit or plaintext, not %q", e.TLS)
-	case e.TLS == "plaintext" && e.Host != "localhost" && (err != nil || !local.IsLoopback()):
+	case e.TLS == "plaintext" && !alert.OnThisMachine(e.Host):
 		l.fail("$.email.tls", "email.tls: plaintext is for this machine only, and %s is another", e.Host)
 	case e.Username != "" && e.PasswordFile == "" && e.PasswordEnv == "":
 		l.fail("$.email.username", "email.username needs password_file or password_env")

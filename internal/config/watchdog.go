@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/refloat-db/refloat/internal/alert"
 	"github.com/refloat-db/refloat/internal/secret"
 )
 
@@ -43,8 +44,8 @@ func (l *loader) watchdogs(c *Config) {
 			l.fail(at+".name", "there are two watchdogs %s", w.Name)
 		case w.URLFile == "" && w.URLEnv == "":
 			l.fail(at, "watchdog %s needs url_file or url_env", w.Name)
-		case !w.URL.IsZero() && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http"):
-			l.fail(at, "watchdog %s: its URL wants the form https://host/path", w.Name)
+		case !w.URL.IsZero() && (err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !alert.OnThisMachine(u.Hostname()))):
+			l.fail(at, "watchdog %s: its URL wants the form https://host/path; http only to this machine", w.Name)
 		case w.Every < Duration(time.Second) || w.Every > Duration(24*time.Hour):
 			l.fail(at+".every", "every wants 1s to 1d")
 		}

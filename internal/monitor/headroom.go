@@ -179,7 +179,8 @@ func Certificate(until, now time.Time) (Shortage, bool) {
 }
 
 // TwoPrimaries finds targets that are one cluster by their system identifier and
-// that both take writes. Each inner list is one such cluster, sorted.
+// that both take writes. Each inner list is one such cluster, sorted. Two names of
+// one server, which started at one moment, are not two.
 func TwoPrimaries(all map[target.ID]target.Headroom) [][]target.ID {
 	by := map[string][]target.ID{}
 	for id, h := range all {
@@ -189,7 +190,11 @@ func TwoPrimaries(all map[target.ID]target.Headroom) [][]target.ID {
 	}
 	var out [][]target.ID
 	for _, ids := range by {
-		if len(ids) > 1 {
+		servers := map[time.Time]bool{}
+		for _, id := range ids {
+			servers[all[id].Started.UTC()] = true
+		}
+		if len(servers) > 1 {
 			slices.Sort(ids)
 			out = append(out, ids)
 		}

@@ -110,7 +110,10 @@ func TestCertificates(t *testing.T) {
 }
 
 func TestTwoPrimariesOfOneCluster(t *testing.T) {
-	got := TwoPrimaries(map[target.ID]target.Headroom{"b": {SystemID: "1"}, "a": {SystemID: "1"}, "c": {SystemID: "1", Recovering: true}, "d": {SystemID: "2"}, "e": {}, "f": {}})
+	got := TwoPrimaries(map[target.ID]target.Headroom{
+		"b": {SystemID: "1", Started: start}, "a": {SystemID: "1", Started: start.Add(time.Hour)}, "c": {SystemID: "1", Recovering: true}, "d": {SystemID: "2"}, "e": {}, "f": {},
+		"one": {SystemID: "3", Started: start}, "same": {SystemID: "3", Started: start.In(time.FixedZone("CET", 3600))}, // two names of one server
+	})
 	if len(got) != 1 || len(got[0]) != 2 || got[0][0] != "a" || got[0][1] != "b" {
 		t.Errorf("%v", got)
 	}

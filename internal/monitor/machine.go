@@ -38,6 +38,9 @@ type Rules struct {
 	// Standby says that the target is meant to be in recovery, so that taking no
 	// writes is right.
 	Standby bool
+	// Writes says that somebody tells of writes. Then only a write ends an outage
+	// that only writes felt, also one that a process before this one noticed.
+	Writes bool
 }
 
 // DefaultRules are what a target that says nothing gets.
@@ -124,6 +127,7 @@ type Machine struct {
 	good     time.Time // the first good fresh look after an outage
 	goods    int
 	byWrite  bool        // only a write tells: reads do not feel the trouble
+	wrote    time.Time   // when a look of a write last ended
 	last     target.Look // the latest that counted
 	outage   Outage
 	starts   []time.Time // of recent outages
@@ -149,11 +153,20 @@ func (m *Machine) Last() target.Look { return m.last }
 // a restart neither pages twice nor forgets to say that it is over.
 func (m *Machine) Resume(o Outage) {
 	m.state, m.outage, m.firstBad = Down, o, o.FirstBad
+	m.byWrite = m.rules.Writes && o.Sees == target.WriteHangs
 	m.starts = append(m.starts, o.FirstBad)
 }
 
-// Unsure reports that fresh looks are wanted at once.
-func (m *Machine) Unsure() bool { return m.state == Suspect }
+// Verifying reports that fresh looks are wanted at once. Those say nothing of a
+// trouble that only writes feel.
+func (m *Machine) Verifying() bool { return m.state == Suspect && !m.byWrite }
+
+// SuspectSince is when the suspicion began.
+func (m *Machine) SuspectSince() time.Time { return m.firstBad }
+
+// undecided is how long a suspicion of writes lasts when no write tells of it any
+// more: then reads decide, as they do without a heartbeat.
+const undecided = 30 * time.Second
 
 // See takes one look into account and returns what it changed.
 func (m *Machine) See(l target.Look) []Event {
@@ -162,6 +175,14 @@ func (m *Machine) See(l target.Look) []Event {
 	}
 	if m.rules.Standby && l.Sees == target.ReadOnly {
 		l.Sees = target.Serving
+	}
+	// A write that times out may have been waiting for a server that is gone
+	// altogether: while reads fail too, it tells nothing of its own.
+	if l.Write && l.Sees != target.Serving && !m.byWrite && m.state != Up && m.state != Unknown {
+		return nil
+	}
+	if l.Write {
+		m.wrote = l.End()
 	}
 	m.last = l
 	if l.Sees == target.Serving {
@@ -172,7 +193,9 @@ func (m *Machine) See(l target.Look) []Event {
 
 func (m *Machine) serving(l target.Look) []Event {
 	if m.byWrite && !l.Write && m.state != Up {
-		return nil
+		if m.state != Suspect || l.End().Sub(m.wrote) < undecided {
+			return nil
+		}
 	}
 	tells := l.Fresh || m.byWrite
 	switch m.state {

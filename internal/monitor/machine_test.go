@@ -177,7 +177,7 @@ func TestNoiseIsNoOutage(t *testing.T) {
 		kinds := []target.Sees{target.Silent, target.Broken, target.Unreachable, target.Blind, target.Refused, target.Full}
 		for now.Before(end) {
 			l := target.Look{At: now, Took: time.Duration(rng.IntN(250)) * time.Millisecond, Sees: target.Serving}
-			if m.Unsure() {
+			if m.Verifying() {
 				l.Fresh = true
 			}
 			if rng.Float64() < loss {
@@ -199,7 +199,7 @@ func TestNoiseIsNoOutage(t *testing.T) {
 					rt.Fatalf("an outage out of silence at %v of %v looks lost: %+v", loss, now.Sub(start), e.Outage)
 				}
 			}
-			if m.Unsure() {
+			if m.Verifying() {
 				// the open session answers in between
 				m.See(target.Look{At: now, Took: 300 * time.Millisecond, Sees: target.Serving})
 				now = now.Add(50 * time.Millisecond)
@@ -273,4 +273,51 @@ func TestALivingServerIsWaitedFor(t *testing.T) {
 	s.want(look(2100, target.Silent))
 	s.want(look(2200, target.Silent))
 	s.want(look(2300, target.Silent), Confirmed)
+}
+
+// When the whole server hangs, the heartbeat's write times out as well. That is
+// not a server that answers reads.
+func TestAWriteThatHangsWithEverythingTellsNothing(t *testing.T) {
+	s := watched(t)
+	write := func(ms int, sees target.Sees) []Event {
+		return s.m.See(target.Look{At: at(ms), Took: 5 * time.Second, Write: true, Sees: sees})
+	}
+	s.see(0, true, target.Serving)
+	s.see(1000, false, target.Silent)
+	for i := range 3 {
+		s.m.See(target.Look{At: at(1300 + 50*i), Took: 900 * time.Millisecond, Fresh: true, Sees: target.Silent})
+	}
+	if s.m.State() != Down {
+		t.Fatal(s.m.State())
+	}
+	s.want(write(1000, target.WriteHangs))
+	s.want(write(7000, target.WriteHangs))
+	if o, _ := s.m.Outage(); o.Sees != target.Silent {
+		t.Fatalf("%+v", o)
+	}
+	// And reads end it: nothing waits for a write.
+	s.want(s.see(20000, true, target.Serving), Returned)
+	s.want(s.see(21500, true, target.Serving))
+	s.want(s.see(23500, true, target.Serving), Recovered)
+}
+
+// An outage that only writes felt is ended by a write alone, also after a restart
+// of ours; a suspicion that no write confirms or ends does not last.
+func TestOnlyAWriteEndsATroubleOfWrites(t *testing.T) {
+	rules := DefaultRules()
+	rules.Writes = true
+	m := NewMachine("shop", rules)
+	m.Resume(Outage{Target: "shop", Sees: target.WriteHangs, FirstBad: at(0), Confirmed: at(60)})
+	s := script{t, m}
+	s.want(s.see(1000, true, target.Serving))
+	s.want(s.m.See(target.Look{At: at(2000), Write: true, Sees: target.Serving}), Returned)
+
+	s = watched(t)
+	s.see(0, true, target.Serving)
+	s.want(s.m.See(target.Look{At: at(1000), Write: true, Sees: target.WriteHangs}), Suspected)
+	if s.m.Verifying() {
+		t.Error("fresh reads are asked for, which do not feel it")
+	}
+	s.want(s.see(20000, true, target.Serving))
+	s.want(s.see(40000, true, target.Serving), Cleared)
 }

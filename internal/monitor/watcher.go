@@ -40,6 +40,7 @@ const (
 	defaultFresh = 10 * time.Second
 	verifyEvery  = 50 * time.Millisecond // between verifying looks
 	verifyMost   = 3                     // of them at once
+	verifyLong   = 30 * time.Second      // and for so long
 	downEvery    = 500 * time.Millisecond
 	returnEvery  = 250 * time.Millisecond
 	holdAgain    = time.Second // between held sessions
@@ -54,6 +55,8 @@ type Watcher struct {
 	mu                   sync.Mutex // guards what Standing reads, and patience
 	patient, patientHeld Patience   // from fresh looks, and from those through the held session
 	m                    *Machine
+	sawAt                time.Time // a look last told anything; the start before the first
+	blind                string    // why the last one told nothing
 
 	flying  int // fresh looks in the air; Run's goroutine only
 	holding bool
@@ -76,6 +79,7 @@ func NewWatcher(o Options) *Watcher {
 		o.On = func(Event) {}
 	}
 	w := &Watcher{o: o, looks: make(chan target.Look, 16), held: make(chan struct{}, 1), m: NewMachine(o.Target, o.Rules), patient: Patience{Least: o.Rules.Patience}, patientHeld: Patience{Least: o.Rules.Patience}}
+	w.sawAt = time.Now()
 	if o.Resume != nil {
 		w.m.Resume(*o.Resume)
 	}
@@ -85,18 +89,33 @@ func NewWatcher(o Options) *Watcher {
 // Standing is how the target stands at this moment.
 type Standing struct {
 	Target target.ID   `json:"target"`
-	State  State       `json:"state"`
+	State  State       `json:"state"` // unknown while Blind, but for an open outage
 	Last   target.Look `json:"last"`
 	Outage *Outage     `json:"outage,omitempty"` // that is open
+	// Blind says why nothing has been seen for BlindAfter; empty otherwise. What
+	// was seen before is no news of now.
+	Blind string `json:"blind,omitempty"`
 }
 
+// BlindAfter is how long a watcher may see nothing at all before it says so.
+const BlindAfter = 45 * time.Second
+
 // Standing may be called from any goroutine.
-func (w *Watcher) Standing() Standing {
+func (w *Watcher) Standing(now time.Time) Standing {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := Standing{Target: w.o.Target, State: w.m.State(), Last: w.m.Last()}
 	if o, open := w.m.Outage(); open {
 		s.Outage = &o
+	}
+	if now.Sub(w.sawAt) > BlindAfter {
+		s.Blind = w.blind
+		if s.Blind == "" {
+			s.Blind = "no look has ended"
+		}
+		if s.Outage == nil {
+			s.State = Unknown
+		}
 	}
 	return s
 }
@@ -137,7 +156,7 @@ func (w *Watcher) see(l target.Look) {
 		w.flying = max(0, w.flying-1)
 	}
 	if (quiet(l.Sees) || l.Sees == target.Stalled) && w.o.Pulse.HeldUp(l.At, l.End()) > w.o.Rules.Patience/4 {
-		l.Sees = target.Blind // it was we who did not look
+		l.Sees, l.Detail = target.Blind, "this process was held up" // it was we who did not look
 	}
 	if !l.Fresh && !l.Write {
 		w.mute = l.Sees == target.Silent
@@ -146,6 +165,11 @@ func (w *Watcher) see(l target.Look) {
 		w.letGo() // the server answers others: this session is lost on the way
 	}
 	w.mu.Lock()
+	if l.Sees == target.Blind {
+		w.blind = l.Detail
+	} else if !l.Write {
+		w.sawAt, w.blind = time.Now(), ""
+	}
 	before := w.m.State()
 	switch {
 	case l.Sees != target.Serving || l.Write || before != Up: // an outage is not how it usually is
@@ -193,6 +217,12 @@ func (w *Watcher) pace() (every time.Duration, most int) {
 	defer w.mu.Unlock()
 	switch w.m.State() {
 	case Suspect:
+		switch {
+		case !w.m.Verifying():
+			return w.o.Fresh, 1 // only a write tells
+		case time.Since(w.m.SuspectSince()) > verifyLong:
+			return holdAgain, 1 // it cannot be decided: no reason to storm the server
+		}
 		return verifyEvery, verifyMost
 	case Down:
 		return downEvery, 1

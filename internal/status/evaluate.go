@@ -175,7 +175,7 @@ func (r *Report) slot(now time.Time) {
 // Grave reports alarms that mean that something promised does not hold.
 func Grave(code string) bool {
 	switch code {
-	case AlarmOutage, AlarmHeadroomGone, AlarmTwoPrimaries, AlarmGap, AlarmSlotGone, AlarmLogStopped, AlarmDamage, AlarmDrill:
+	case AlarmOutage, AlarmBlind, AlarmHeadroomGone, AlarmTwoPrimaries, AlarmGap, AlarmSlotGone, AlarmLogStopped, AlarmDamage, AlarmDrill:
 		return true
 	}
 	return false

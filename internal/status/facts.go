@@ -50,6 +50,7 @@ const (
 	AlarmMissed       = "schedule-missed" // due work did not run when it was due
 	AlarmHeartbeat    = "heartbeat"       // the heartbeat cannot be written
 	AlarmDamage       = "repository-damage"
+	AlarmBlind        = "watch-blind"   // nobody can tell whether the target serves
 	AlarmHeadroom     = "headroom"      // something runs out within weeks
 	AlarmHeadroomGone = "headroom-gone" // within days, or it has nearly
 	AlarmTwoPrimaries = "two-primaries" // two servers of one cluster take writes

@@ -174,5 +174,5 @@ type Watch struct {
 	State  string        `json:"state"` // unknown, up, suspect, down or recovering
 	At     time.Time     `json:"at"`    // of the last look
 	Took   time.Duration `json:"took"`
-	Reason string        `json:"reason,omitempty"` // of the outage that is open
+	Reason string        `json:"reason,omitempty"` // of the outage that is open, or why nothing is seen
 }

@@ -32,6 +32,7 @@ type Standby struct {
 type Headroom struct {
 	At          time.Time     `json:"at"`
 	SystemID    string        `json:"system_id"`
+	Started     time.Time     `json:"started"`    // the server; tells two of one cluster apart
 	Recovering  bool          `json:"recovering"` // a standby
 	Paused      bool          `json:"paused"`     // its replay
 	Behind      time.Duration `json:"behind"`     // of a standby: age of what it replayed last

@@ -29,6 +29,13 @@ type bed struct {
 
 func watch(t testing.TB, port int, role string, rules monitor.Rules) *bed {
 	t.Helper()
+	b := start(t, port, role, rules)
+	b.settle()
+	return b
+}
+
+func start(t testing.TB, port int, role string, rules monitor.Rules) *bed {
+	t.Helper()
 	c, err := postgres.New(postgres.Options{DSN: fmt.Sprintf("postgres://%s@127.0.0.1:%d/postgres?sslmode=disable", role, port)})
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +48,6 @@ func watch(t testing.TB, port int, role string, rules monitor.Rules) *bed {
 	work.Go(func() { pulse.Run(ctx) })
 	work.Go(func() { b.w.Run(ctx) })
 	t.Cleanup(func() { cancel(); work.Wait() })
-	b.settle()
 	return b
 }
 
@@ -49,7 +55,7 @@ func watch(t testing.TB, port int, role string, rules monitor.Rules) *bed {
 func (b *bed) settle() {
 	b.t.Helper()
 	targettest.WaitFor(b.t, "the target to be up", func() bool {
-		s := b.w.Standing()
+		s := b.w.Standing(time.Now())
 		return s.State == monitor.Up && !s.Last.Fresh && s.Last.Sees == target.Serving
 	})
 }
@@ -81,7 +87,7 @@ func (b *bed) wait(n int, kind monitor.EventKind, within time.Duration) (monitor
 		select {
 		case <-b.more:
 		case <-deadline:
-			b.t.Fatalf("no %s within %s; standing %+v", kind, within, b.w.Standing())
+			b.t.Fatalf("no %s within %s; standing %+v", kind, within, b.w.Standing(time.Now()))
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -141,12 +142,17 @@ func diskFull() fault {
 	}
 }
 
-// A standby that was promoted to nothing: a primary that turns out to be in
-// recovery is told as such; a standby that is meant to be one is not.
+// A standby that is meant to be one serves; one that is meant to be a primary
+// takes no writes, and that is an outage.
 func TestAStandbyIsToldFromAPrimary(t *testing.T) {
 	primary := targettest.Start(t, targettest.Options{})
 	standby := targettest.StartStandby(t, primary, nil)
 	rules := quickly()
 	rules.Standby = true
 	watch(t, standby.Port, "postgres", rules)
+	b := start(t, standby.Port, "postgres", quickly())
+	e, _ := b.wait(0, monitor.Confirmed, 10*time.Second)
+	if e.Outage.Sees != target.ReadOnly || !strings.Contains(e.Outage.Reason, "standby") {
+		t.Errorf("%+v", e.Outage)
+	}
 }

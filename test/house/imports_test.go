@@ -49,9 +49,9 @@ var mayImport = map[string][]string{
 	"internal/journal":                   {},
 	"internal/schedule":                  {},
 	"internal/status":                    {"internal/proof"},
-	"internal/store/sqlite":              {"internal/alert", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
-	"internal/store/storetest":           {"internal/alert", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
-	"internal/server":                    {"internal/alert", "internal/status", "internal/journal", "internal/proof"},
+	"internal/store/sqlite":              {"internal/alert", "internal/journal", "internal/status"},
+	"internal/store/storetest":           {"internal/alert", "internal/journal", "internal/status"},
+	"internal/server":                    {"internal/status", "internal/proof"},
 }
 
 // onlyIn lists modules of others that one room alone may import.

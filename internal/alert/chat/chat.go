@@ -35,6 +35,9 @@ func New(at secret.Value) (*Sender, error) {
 	if err != nil || u.Scheme == "" {
 		return nil, errors.New("chat: the URL cannot be read: it wants the form that shoutrrr documents for the service, like ntfy://ntfy.sh/topic")
 	}
+	if u.Scheme == "logger" {
+		return nil, errors.New("chat: logger reaches nobody")
+	}
 	s := &Sender{url: at, scheme: u.Scheme}
 	// The library's log could show URLs.
 	if s.router, err = router.New(log.New(io.Discard, "", 0), at.Reveal()); err != nil {

@@ -59,7 +59,7 @@ func TestFailuresShowNoSecret(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	}
-	for _, u := range []string{"", "nosuch://sesame-token", "telegram://sesame-token", "%zz://sesame-token"} {
+	for _, u := range []string{"", "nosuch://sesame-token", "logger://sesame-token", "telegram://sesame-token", "%zz://sesame-token"} {
 		if _, err := New(secret.New(u)); err == nil || strings.Contains(err.Error(), "sesame") {
 			t.Errorf("%q: %v", u, err)
 		}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"html"
 	"net"
-	"net/netip"
 	"net/textproto"
 	"os"
 	"strings"
@@ -62,7 +61,7 @@ func New(o Options) (*Sender, error) {
 		o.TLS = STARTTLS
 	case STARTTLS, Implicit:
 	case Plaintext:
-		if !onThisMachine(o.Host) {
+		if !alert.OnThisMachine(o.Host) {
 			return nil, fmt.Errorf("email: tls: plaintext is refused to %s, which is not this machine", o.Host)
 		}
 	default:
@@ -89,14 +88,6 @@ func New(o Options) (*Sender, error) {
 		return nil, fmt.Errorf("email: from: %w", err)
 	}
 	return s, nil
-}
-
-func onThisMachine(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	a, err := netip.ParseAddr(host)
-	return err == nil && a.IsLoopback()
 }
 
 // Send hands one message to the mail server and returns its reply. A reply of

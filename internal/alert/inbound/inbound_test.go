@@ -10,7 +10,8 @@ import (
 
 var now = time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC)
 
-// As Alertmanager 0.28 sends it.
+// Written after the documented message, with its fields and its zero time; not
+// recorded from a running Alertmanager.
 const fromAlertmanager = `{"receiver":"refloat","status":"firing","alerts":[
  {"status":"firing","labels":{"alertname":"DiskFull","instance":"db1:9100","severity":"critical","team":"db"},"annotations":{"summary":"db1 has 2% left","description":"/var is at 98%","runbook_url":"https://runbooks.example.org/disk"},"startsAt":"2026-03-01T01:58:00.123Z","endsAt":"0001-01-01T00:00:00Z","generatorURL":"http://prometheus:9090/graph?g0.expr=x","fingerprint":"5ef77f1f8a3ecf8d"},
  {"status":"resolved","labels":{"alertname":"Slow","severity":"warning"},"annotations":{},"startsAt":"2026-03-01T01:00:00Z","endsAt":"2026-03-01T01:30:00Z","generatorURL":"","fingerprint":"aa"}],

@@ -16,7 +16,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"os"
 	"strconv"
@@ -54,7 +53,7 @@ func New(o Options) (*Sender, error) {
 	if err != nil || u.Host == "" {
 		return nil, errors.New("webhook: the URL cannot be read") // the parser's error would quote it
 	}
-	if u.Scheme != "https" && (u.Scheme != "http" || !onThisMachine(u.Hostname())) {
+	if u.Scheme != "https" && (u.Scheme != "http" || !alert.OnThisMachine(u.Hostname())) {
 		return nil, errors.New("webhook: the URL must begin with https://, since its host is not this machine")
 	}
 	if o.Timeout == 0 {
@@ -85,14 +84,6 @@ func New(o Options) (*Sender, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return s, nil
-}
-
-func onThisMachine(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	a, err := netip.ParseAddr(host)
-	return err == nil && a.IsLoopback()
 }
 
 // Later is an answer that asks to wait.

@@ -71,7 +71,7 @@ func askRole(ctx context.Context, conn *pgx.Conn, h *target.Headroom) error {
 	if behind != nil {
 		h.Behind = time.Duration(*behind * float64(time.Second))
 	}
-	return conn.QueryRow(ctx, "SELECT system_identifier::text FROM pg_control_system()").Scan(&h.SystemID)
+	return conn.QueryRow(ctx, "SELECT system_identifier::text, pg_postmaster_start_time() FROM pg_control_system()").Scan(&h.SystemID, &h.Started)
 }
 
 func askXIDs(ctx context.Context, conn *pgx.Conn, h *target.Headroom) error {

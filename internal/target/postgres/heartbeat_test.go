@@ -1,10 +1,13 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/refloat-db/refloat/internal/target"
 	"github.com/refloat-db/refloat/internal/target/targettest"
@@ -181,5 +184,33 @@ func TestSchema(t *testing.T) {
 		if diff := target.DiffSchema(same, other, same); len(diff) != 1 || !strings.HasPrefix(diff[0], "index CREATE INDEX") {
 			t.Errorf("differences: %q", diff)
 		}
+	}
+}
+
+// A lock on the heartbeat's table is told as that, and not as a server on which
+// writes hang.
+func TestALockedHeartbeatIsNoHangingServer(t *testing.T) {
+	c := targettest.Start(t, targettest.Options{})
+	c.Exec(t, HeartbeatDDL)
+	conn, err := pgx.Connect(t.Context(), c.DSN("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(t.Context(), "BEGIN; LOCK TABLE refloat.heartbeat"); err != nil {
+		t.Fatal(err)
+	}
+	h := cluster(t, c.DSN("postgres")).Heartbeat("shop")
+	defer h.Close()
+	began := time.Now()
+	_, err = h.Beat(t.Context(), target.Beat{}, began)
+	if l := WriteLook(began, time.Since(began), err); err == nil || l.Sees != target.Blind || l.Took > beatTimeout {
+		t.Fatalf("%v: %+v", err, l)
+	}
+	if _, err := conn.Exec(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Beat(t.Context(), target.Beat{}, time.Now()); err != nil {
+		t.Fatal(err)
 	}
 }

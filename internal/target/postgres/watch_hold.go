@@ -32,6 +32,7 @@ func (w *Watch) Hold(ctx context.Context, every time.Duration, patience func() t
 	}
 	raw, err := conn.Hijack()
 	if err != nil {
+		tell(target.Look{At: began, Took: time.Since(began), Sees: target.Blind, Detail: "a session cannot be held: " + err.Error()})
 		hangUp(conn)
 		return
 	}

@@ -45,11 +45,15 @@ func (c *Cluster) KillPostmaster(t testing.TB) {
 }
 
 // SmallDisk puts a file system of a few MiB where a cluster can be made, and
-// returns its folder; the test is skipped where mounting is not allowed.
+// returns its folder. Where mounting is not allowed the test is skipped, or fails
+// with REFLOAT_TEST_REQUIRE=1.
 func SmallDisk(t testing.TB, mib int) string {
 	t.Helper()
 	dir := TempDir(t)
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "mode=0777,size="+strconv.Itoa(mib)+"m"); err != nil {
+		if os.Getenv("REFLOAT_TEST_REQUIRE") == "1" {
+			t.Fatalf("a small file system needs the right to mount: %v", err)
+		}
 		t.Skipf("a small file system needs the right to mount: %v", err)
 	}
 	t.Cleanup(func() {
