@@ -7,6 +7,7 @@ import (
 
 	"github.com/refloat-db/refloat/internal/backup"
 	"github.com/refloat-db/refloat/internal/config"
+	"github.com/refloat-db/refloat/internal/incident"
 	"github.com/refloat-db/refloat/internal/proof"
 	"github.com/refloat-db/refloat/internal/repository"
 	"github.com/refloat-db/refloat/internal/restore"
@@ -73,6 +74,10 @@ var explanations = [...]struct {
 	{backup.ErrNeeded, "backup-needed", ClassError, "delete those first"},
 	{ErrFileExists, "file-exists", ClassUsage, "choose another name with --out, or overwrite it with --force"},
 	{ErrServerRuns, "server-runs", ClassError, "stop it first, or use another state_dir"},
+	{incident.ErrRefused, "refused", ClassError, "see refloat incident --help"},
+	{incident.ErrNothing, "nothing-to-do", ClassError, "see how it stands: refloat incident show"},
+	{incident.ErrNone, "no-incident", ClassUsage, "refloat incident list --all shows them"},
+	{errNotTaken, "no-server", ClassError, "start refloat server"},
 	{sqlite.ErrNoState, "no-state", ClassError, "start refloat server, or check state_dir"},
 	{sqlite.ErrNewer, "state-newer", ClassError, "use the Refloat that wrote it, or a newer one"},
 	{target.ErrStalled, "target-stalled", ClassError, "see whether the server is stopped, or its disk hangs; then run it again"},

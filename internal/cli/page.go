@@ -115,7 +115,7 @@ func (g *globals) input(name string) (io.ReadCloser, error) {
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("read the alert: %w", err)}
+		return nil, usageError{fmt.Errorf("read the file: %w", err)}
 	}
 	return f, nil
 }

@@ -97,6 +97,7 @@ func (l *loader) check(c *Config) {
 	l.email(c)
 	l.watchdogs(c)
 	l.inbound(c)
+	l.incidents(c)
 }
 
 func (l *loader) err() error {

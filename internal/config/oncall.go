@@ -133,5 +133,10 @@ func (c Config) Contacts() map[string]Contact {
 			all[x.ID] = x
 		}
 	}
+	for _, a := range c.Incidents.Audiences {
+		for _, x := range a.Contacts {
+			all[x.ID] = x
+		}
+	}
 	return all
 }

@@ -21,6 +21,7 @@ type Config struct {
 	Watchdogs  []Watchdog        `yaml:"watchdogs" jsonschema_description:"Who is told that this server is well, and pages when it falls silent."`
 	PageTests  PageTests         `yaml:"page_tests" jsonschema_description:"Test pages to those on call."`
 	Inbound    Inbound           `yaml:"inbound" jsonschema_description:"Who may tell this server of trouble, or give a sign of life."`
+	Incidents  Incidents         `yaml:"incidents" jsonschema_description:"When an incident is opened by itself, and who is told of one."`
 	People     map[string]Person `yaml:"people" jsonschema_description:"Who can be paged, by name: lower-case letters, digits and inner hyphens."`
 	Teams      map[string]Team   `yaml:"teams" jsonschema_description:"Who answers for targets, and is on call when."`
 	Policies   map[string]Policy `yaml:"policies" jsonschema_description:"Who is paged when, until somebody acknowledges. One named default is for teams that name none."`
@@ -196,6 +197,7 @@ func defaults() Config {
 	return Config{
 		StateDir:   "/var/lib/refloat",
 		Server:     Server{Listen: "127.0.0.1:9464"},
+		Incidents:  defaultIncidents(),
 		PageTests:  PageTests{Every: Duration(7 * 24 * time.Hour), AnswerWithin: Duration(24 * time.Hour)},
 		Repository: Repository{Maintain: "0 6 * * *", Verify: "0 7 * * 0"},
 	}

@@ -55,9 +55,17 @@ type Log interface {
 	// Append adds an event at the end. When it returns nil the entry is
 	// durable. It is not idempotent: calling it twice records two entries.
 	Append(ctx context.Context, e Event) (Entry, error)
+	// AppendAfter adds events at the end, all or none, if the last entry of a
+	// scope still has the sequence number last, 0 for none; else it adds nothing
+	// and returns ErrMoved. A scope is a subject, or with a slash at its end all
+	// subjects that begin with it.
+	AppendAfter(ctx context.Context, scope string, last int64, all ...Event) ([]Entry, error)
 	// Read returns up to limit entries with a sequence number above after, in
 	// order; none at the end.
 	Read(ctx context.Context, after int64, limit int) ([]Entry, error)
+	// ReadScope returns the entries of a scope with a sequence number above
+	// after, in order, all of them.
+	ReadScope(ctx context.Context, scope string, after int64) ([]Entry, error)
 	// Verify reads the whole journal and says what is wrong with it. Anchors
 	// are heads that were noted elsewhere and must still be in the chain. The
 	// error is for what kept it from looking.
@@ -90,6 +98,9 @@ type Finding struct {
 	Fault  Fault  `json:"fault"`
 	Detail string `json:"detail"`
 }
+
+// ErrMoved means that entries were added to a scope since it was looked at.
+var ErrMoved = errors.New("entries were added meanwhile")
 
 // ErrEvent means that an event cannot be recorded as it is.
 var ErrEvent = errors.New("not a journal event")

@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"cmd/refloat":                        {"internal/cli"},
 	"internal/app":                       {"*"},
 	"internal/cli":                       {"internal/app", "internal/config"},
-	"internal/config":                    {"internal/alert", "internal/audit", "internal/foreign"}, // their options, the names of rules and places
+	"internal/config":                    {"internal/alert", "internal/audit", "internal/foreign", "internal/incident"}, // their options, the names of rules and places
 	"internal/secret":                    {},
 	"internal/target":                    {},
 	"internal/target/postgres":           {},
@@ -46,6 +46,7 @@ var mayImport = map[string][]string{
 	"internal/alert/chat":                {"internal/alert"},
 	"internal/alert/inbound":             {"internal/alert"},
 	"internal/monitor":                   {},
+	"internal/incident":                  {},
 	"internal/journal":                   {},
 	"internal/schedule":                  {},
 	"internal/status":                    {"internal/proof"},

@@ -23,6 +23,8 @@ type Store interface {
 	OpenRecords(ctx context.Context, kind string) ([]alert.Record, error)
 	RecentRecords(ctx context.Context, kind string, limit int) ([]alert.Record, error)
 	OneRecord(ctx context.Context, kind, id string) (alert.Record, error)
+	PutAttachment(ctx context.Context, data []byte) (string, error)
+	Attachment(ctx context.Context, hash string) ([]byte, error)
 	Close() error
 }
 
@@ -31,7 +33,7 @@ type Store interface {
 func Run(t *testing.T, open func(t *testing.T) (first Store, reopen func() Store)) {
 	for name, f := range map[string]func(*testing.T, Store, func() Store){
 		"journal": testJournal, "journal of many writers": testManyWriters, "marks": testMarks, "beats": testBeats,
-		"measurements": testMeasurements, "facts": testFacts, "alarms": testAlarms, "paging": testPaging, "targets are apart": testApart,
+		"measurements": testMeasurements, "facts": testFacts, "alarms": testAlarms, "paging": testPaging, "scopes": testScopes, "nobody's act is lost": testActs, "attachments": testAttachments, "targets are apart": testApart,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, reopen := open(t)
