@@ -246,8 +246,26 @@ func (a *App) Silence(ctx context.Context, r SilenceRequest) (AlertSilence, erro
 	return s, err
 }
 
-// Silences lists those that hold or are to come.
-func (a *App) Silences(ctx context.Context) (out []AlertSilence, err error) {
+// Silences lists those that hold or are to come: what people asked for, and each
+// target's planned work as the configuration says it.
+func (a *App) Silences(ctx context.Context) ([]AlertSilence, error) {
+	out, err := a.askedSilences(ctx)
+	if err != nil && !errors.Is(err, sqlite.ErrNoState) {
+		return nil, err
+	}
+	for _, name := range a.Targets() {
+		all, err := windows(name, a.cfg.Targets[name])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, planned(all, time.Now())...)
+	}
+	slices.SortFunc(out, func(x, y AlertSilence) int { return x.From.Compare(y.From) })
+	return orEmpty(out), nil
+}
+
+// askedSilences are those that people asked for.
+func (a *App) askedSilences(ctx context.Context) (out []AlertSilence, err error) {
 	s, err := a.state(ctx)
 	if err != nil {
 		return nil, err
@@ -257,7 +275,6 @@ func (a *App) Silences(ctx context.Context) (out []AlertSilence, err error) {
 	if err != nil {
 		return nil, err
 	}
-	out = []AlertSilence{}
 	for _, r := range records {
 		var x AlertSilence
 		if err := r.Read(&x); err != nil {
@@ -281,6 +298,9 @@ func (a *App) EndSilence(ctx context.Context, id, by string) error {
 		return fmt.Errorf("%w: there is no silence %s; refloat silence lists them", ErrUsage, id)
 	}
 	s := all[i]
+	if _, asked := strings.CutPrefix(s.ID, "planned-"); asked {
+		return fmt.Errorf("%w: %s is planned work of refloat.yaml: change it under targets.%s.maintenance", ErrUsage, s.ID, s.Target)
+	}
 	s.Until = time.Now().UTC()
 	_, err = a.ask(ctx, alert.Request{What: alert.RequestEndSilence, Silence: &s, By: caller(by)})
 	return err

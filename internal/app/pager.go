@@ -24,8 +24,9 @@ const (
 
 // Charge is who answers for a target, and how grave its trouble is.
 type Charge struct {
-	Team string
-	Tier alert.Severity
+	Team    string
+	Tier    alert.Severity
+	Planned []alert.Window // work during which nobody is paged about it
 }
 
 // PagerOptions are what a pager is given.
@@ -265,6 +266,9 @@ func (p *pager) step(ctx context.Context, now time.Time) time.Time {
 			p.keep(alert.KindSilence, id, s.Target, false, s.From, s)
 		}
 	}
+	for _, c := range p.o.Charges {
+		silences = append(silences, planned(c.Planned, now)...)
+	}
 	slices.SortFunc(all, func(a, b alert.Alert) int { return a.StartedAt.Compare(b.StartedAt) })
 	for _, x := range all {
 		a := p.alerts[x.ID]
@@ -278,6 +282,17 @@ func (p *pager) step(ctx context.Context, now time.Time) time.Time {
 	p.save(ctx)
 	sooner(p.send(ctx, now))
 	return next
+}
+
+// planned are the silences of windows, those that hold and the next of each.
+func planned(all []alert.Window, now time.Time) []alert.Silence {
+	var out []alert.Silence
+	for _, w := range all {
+		if s, comes := w.Silence(now); comes {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // escalate moves an alert's chain on. Call with mu held.

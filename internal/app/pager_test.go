@@ -272,6 +272,27 @@ func TestPagingGoesOnWithoutItsStore(t *testing.T) {
 	})
 }
 
+// Planned work keeps people from being paged, and what still holds at its end
+// pages then.
+func TestPlannedWorkHoldsAndEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := alert.Window{Target: "shop", Owner: "ada", Reason: "kernel", From: time.Now().Add(time.Minute), Until: time.Now().Add(time.Hour)}
+		d := newDesk(t, func(o *PagerOptions) { o.Charges["shop"] = alertCharge(w) })
+		time.Sleep(2 * time.Minute)
+		d.p.Signal(t.Context(), down(time.Now()))
+		time.Sleep(30 * time.Minute)
+		d.want()
+		d.restart()
+		time.Sleep(27 * time.Minute)
+		d.want()
+		time.Sleep(time.Minute + 2*time.Second)
+		d.want("page:ada.pager")
+		d.end()
+	})
+}
+
+func alertCharge(w ...alert.Window) Charge { return Charge{Tier: alert.Critical, Planned: w} }
+
 func TestASilenceHoldsAndEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t)

@@ -9,6 +9,7 @@ import (
 	"github.com/refloat-db/refloat/internal/alert/email"
 	"github.com/refloat-db/refloat/internal/alert/webhook"
 	"github.com/refloat-db/refloat/internal/config"
+	"github.com/refloat-db/refloat/internal/schedule"
 )
 
 // senders route a message by its contact.
@@ -55,6 +56,23 @@ func (s senders) Send(ctx context.Context, m alert.Message) (alert.Receipt, erro
 	return to.Send(ctx, m)
 }
 
+// windows are a target's times of planned work.
+func windows(name string, t config.Target) ([]alert.Window, error) {
+	var out []alert.Window
+	for _, m := range t.Maintenance {
+		w := alert.Window{Target: name, Owner: m.Owner, Reason: m.Reason, From: m.Begin, Until: m.End, Lasts: m.For.Std()}
+		if m.Schedule != "" {
+			when, err := schedule.Cron(string(m.Schedule), m.Place)
+			if err != nil {
+				return nil, fmt.Errorf("planned work on %s: %w", name, err)
+			}
+			w.Begins = when
+		}
+		out = append(out, w)
+	}
+	return out, nil
+}
+
 // paging is what the server's pager is given.
 func (a *App) paging() (PagerOptions, error) {
 	s, err := newSenders(a.cfg)
@@ -63,7 +81,11 @@ func (a *App) paging() (PagerOptions, error) {
 	}
 	o := PagerOptions{Roster: a.cfg.Roster, Sender: s, Tests: alert.TestRules{Every: a.cfg.PageTests.Every.Std(), Answer: a.cfg.PageTests.AnswerWithin.Std()}, Charges: map[string]Charge{}}
 	for name, t := range a.cfg.Targets {
-		o.Charges[name] = Charge{Team: t.Team, Tier: alert.Severity(t.Tier)}
+		planned, err := windows(name, t)
+		if err != nil {
+			return PagerOptions{}, err
+		}
+		o.Charges[name] = Charge{Team: t.Team, Tier: alert.Severity(t.Tier), Planned: planned}
 	}
 	return o, nil
 }

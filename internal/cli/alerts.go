@@ -170,7 +170,11 @@ func showSilences(w io.Writer, list []app.AlertSilence) {
 		if s.Code != "" {
 			what += ", only " + s.Code
 		}
-		fmt.Fprintf(w, "%s  %s until %s, by %s: %s\n", s.ID, what, timeText(s.Until), s.Owner, s.Reason)
+		from := ""
+		if s.From.After(time.Now()) {
+			from = " from " + timeText(s.From)
+		}
+		fmt.Fprintf(w, "%s  %s%s until %s, by %s: %s\n", s.ID, what, from, timeText(s.Until), s.Owner, s.Reason)
 	}
 }
 

@@ -229,6 +229,7 @@ func (l *loader) target(name string, t *Target) {
 		l.place(f)
 	}
 	l.suppressions(at, t.Suppress)
+	l.maintenance(at, t)
 	for i, p := range t.Foreign {
 		if _, err := foreign.ParsePlace(p); err != nil {
 			l.fail(fmt.Sprintf("%s.foreign[%d]", at, i), "%v", err)

@@ -91,23 +91,24 @@ type Server struct {
 
 // Target is one database server in care.
 type Target struct {
-	DSN          string     `yaml:"dsn" jsonschema:"required" jsonschema_description:"How to reach the server, without a password: postgres://role@host:5432/postgres."`
-	PasswordFile string     `yaml:"password_file" jsonschema_description:"File that holds the role's password; others must not be able to read it."`
-	PasswordEnv  string     `yaml:"password_env" jsonschema_description:"Environment variable that holds the role's password."`
-	RootCAFile   string     `yaml:"root_ca_file" jsonschema_description:"Certificates that the server's is checked against; none for the system's."`
-	Owner        string     `yaml:"owner" jsonschema_description:"Who answers for this target."`
-	Objectives   Objectives `yaml:"objectives" jsonschema_description:"What the owner promised."`
-	Backup       Backup     `yaml:"backup" jsonschema_description:"Base backups."`
-	Log          Log        `yaml:"log" jsonschema_description:"The continuous log."`
-	Heartbeat    Heartbeat  `yaml:"heartbeat" jsonschema_description:"The small row written to the target, which a drill looks for."`
-	Watch        Watch      `yaml:"watch" jsonschema_description:"Whether the target serves, looked at by refloat server."`
-	Drill        Drill      `yaml:"drill" jsonschema_description:"Rehearsed restores."`
-	Retention    Retention  `yaml:"retention" jsonschema_description:"What is kept."`
-	Foreign      []string   `yaml:"foreign" jsonschema_description:"Where another tool keeps backups of this server: pgbackrest:STANZA, barman:SERVER, wal-g, wal-g:PREFIX, dump:/path or jobs:/path. The usual places are found by themselves."`
-	Check        Check      `yaml:"check" jsonschema_description:"The audit that refloat server runs."`
-	Team         string     `yaml:"team" jsonschema_description:"Which team answers for it."`
-	Tier         string     `yaml:"tier" jsonschema:"enum=critical,enum=high,enum=medium,enum=low" jsonschema_description:"How grave it is when this server is down. Default: high."`
-	Suppress     []Suppress `yaml:"suppress" jsonschema_description:"Findings of refloat check that somebody accepts, until a day."`
+	DSN          string        `yaml:"dsn" jsonschema:"required" jsonschema_description:"How to reach the server, without a password: postgres://role@host:5432/postgres."`
+	PasswordFile string        `yaml:"password_file" jsonschema_description:"File that holds the role's password; others must not be able to read it."`
+	PasswordEnv  string        `yaml:"password_env" jsonschema_description:"Environment variable that holds the role's password."`
+	RootCAFile   string        `yaml:"root_ca_file" jsonschema_description:"Certificates that the server's is checked against; none for the system's."`
+	Owner        string        `yaml:"owner" jsonschema_description:"Who answers for this target."`
+	Objectives   Objectives    `yaml:"objectives" jsonschema_description:"What the owner promised."`
+	Backup       Backup        `yaml:"backup" jsonschema_description:"Base backups."`
+	Log          Log           `yaml:"log" jsonschema_description:"The continuous log."`
+	Heartbeat    Heartbeat     `yaml:"heartbeat" jsonschema_description:"The small row written to the target, which a drill looks for."`
+	Watch        Watch         `yaml:"watch" jsonschema_description:"Whether the target serves, looked at by refloat server."`
+	Drill        Drill         `yaml:"drill" jsonschema_description:"Rehearsed restores."`
+	Retention    Retention     `yaml:"retention" jsonschema_description:"What is kept."`
+	Foreign      []string      `yaml:"foreign" jsonschema_description:"Where another tool keeps backups of this server: pgbackrest:STANZA, barman:SERVER, wal-g, wal-g:PREFIX, dump:/path or jobs:/path. The usual places are found by themselves."`
+	Check        Check         `yaml:"check" jsonschema_description:"The audit that refloat server runs."`
+	Team         string        `yaml:"team" jsonschema_description:"Which team answers for it."`
+	Tier         string        `yaml:"tier" jsonschema:"enum=critical,enum=high,enum=medium,enum=low" jsonschema_description:"How grave it is when this server is down. Default: high."`
+	Maintenance  []Maintenance `yaml:"maintenance" jsonschema_description:"Planned work, during which nobody is paged about this target; what still holds at its end pages then."`
+	Suppress     []Suppress    `yaml:"suppress" jsonschema_description:"Findings of refloat check that somebody accepts, until a day."`
 
 	Password secret.Value `yaml:"-"`
 }
