@@ -35,7 +35,7 @@ const aftermath = 2 * time.Minute
 // consequences are the codes of a target that an outage of the same target
 // explains.
 var consequences = []string{
-	"heartbeat", "log-stopped", "log-trouble", "log-lag", "replication-lag", "backup-failed", "schedule-missed", "audit-unknown", "connections", "headroom-unknown",
+	"heartbeat", "log-stopped", "log-trouble", "log-lag", "replication-lag", "standby-missing", "backup-failed", "schedule-missed", "audit-unknown", "connections", "headroom-unknown",
 }
 
 // explains reports whether cause accounts for sig.

@@ -28,6 +28,27 @@ func TestLinksAreOurs(t *testing.T) {
 	}
 }
 
+// A calendar's address is no link to acknowledge, nor the other way round.
+func TestCalendarLinks(t *testing.T) {
+	key := []byte("0123456789abcdef")
+	for _, l := range []CalendarLink{{}, {Team: "db"}, {Person: "ada"}, {Team: "db", Person: "ada"}} {
+		token := l.Sign(key)
+		if got, err := ReadCalendarLink(token, key); err != nil || got != l {
+			t.Errorf("%+v: %+v %v", l, got, err)
+		}
+		if _, err := ReadCalendarLink(token, []byte("another key")); !errors.Is(err, ErrLinkInvalid) {
+			t.Error(err)
+		}
+		if _, err := ReadLink(token, key, night); !errors.Is(err, ErrLinkInvalid) {
+			t.Errorf("a calendar acknowledges: %v", err)
+		}
+	}
+	ack := Link{Alert: "a7", Person: "ada", Until: night.Add(LinkLasts)}.Sign(key)
+	if _, err := ReadCalendarLink(ack, key); !errors.Is(err, ErrLinkInvalid) {
+		t.Errorf("a link to acknowledge opens a calendar: %v", err)
+	}
+}
+
 func FuzzReadLink(f *testing.F) {
 	key := []byte("0123456789abcdef")
 	f.Add(Link{Alert: "a7", Person: "ada", Until: night.Add(LinkLasts)}.Sign(key))

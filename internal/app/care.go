@@ -11,6 +11,7 @@ import (
 	"github.com/refloat-db/refloat/internal/alert"
 	"github.com/refloat-db/refloat/internal/backup"
 	"github.com/refloat-db/refloat/internal/config"
+	"github.com/refloat-db/refloat/internal/monitor"
 	"github.com/refloat-db/refloat/internal/repository"
 	"github.com/refloat-db/refloat/internal/schedule"
 	"github.com/refloat-db/refloat/internal/secret"
@@ -177,6 +178,7 @@ func (a *App) care(repo *repository.Repository, name string) (Care, func(), erro
 		}
 		c.Eyes, c.WatchEvery, c.WatchRules, c.Write = eyes.Watch(), t.Watch.Every.Std(), watchRules(t), postgres.WriteLook
 		c.Headroom = source.Headroom
+		c.Replication = monitor.Replication{Lag: t.Watch.MaxLag.Std(), Standbys: t.Watch.Standbys}
 	}
 	c.Stamp = func(ctx context.Context) (string, error) { return a.stamp(ctx, source, t) }
 	done := func() {}

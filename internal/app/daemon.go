@@ -68,11 +68,12 @@ type Care struct {
 
 	// Eyes look at the target; nil for not watching it. Write says what a beat's
 	// outcome means for the server.
-	Eyes       monitor.Eyes
-	WatchEvery time.Duration // between looks; default 500 ms
-	WatchRules monitor.Rules
-	Headroom   func(ctx context.Context) (target.Headroom, error) // nil for not looking
-	Write      func(began time.Time, took time.Duration, err error) target.Look
+	Eyes        monitor.Eyes
+	WatchEvery  time.Duration // between looks; default 500 ms
+	WatchRules  monitor.Rules
+	Replication monitor.Replication                                // promised
+	Headroom    func(ctx context.Context) (target.Headroom, error) // nil for not looking
+	Write       func(began time.Time, took time.Duration, err error) target.Look
 
 	// Backup takes a base backup.
 	Backup func(ctx context.Context) (backup.Backup, error)

@@ -75,6 +75,8 @@ func (r *running) newDoors(ctx context.Context) (*doors, error) {
 	return d, nil
 }
 
+// linkKey reads the key that signs links, and makes it the first time. Of two that
+// make it at once one wins, for both.
 func linkKey(path string) ([]byte, error) {
 	key, err := os.ReadFile(path)
 	if err == nil && len(key) == 32 {
@@ -83,13 +85,28 @@ func linkKey(path string) ([]byte, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read the key of links: %w", err)
 	}
+	if err == nil { // cut off in a crash: old links then say that they are not ours
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("make the key of links anew: %w", err)
+		}
+	}
 	key = make([]byte, 32)
 	_, _ = rand.Read(key) // never fails, crypto/rand
-	tmp := path + ".new"
-	if err := os.WriteFile(tmp, key, 0o600); err != nil {
+	tmp, err := os.CreateTemp(filepath.Dir(path), "link.key.*")
+	if err != nil {
 		return nil, fmt.Errorf("make the key of links: %w", err)
 	}
-	return key, os.Rename(tmp, path) // lost in a crash, it is made anew: old links then say so
+	defer func() { _ = os.Remove(tmp.Name()) }()
+	_, err = tmp.Write(key)
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return nil, fmt.Errorf("make the key of links: %w", err)
+	}
+	if err := os.Link(tmp.Name(), path); errors.Is(err, fs.ErrExist) {
+		return linkKey(path)
+	} else if err != nil {
+		return nil, fmt.Errorf("make the key of links: %w", err)
+	}
+	return key, nil
 }
 
 func (d *doors) keep(ctx context.Context, name string, h alert.Heard) error {
@@ -110,7 +127,7 @@ func (d *doors) link(alertID, person string, now time.Time) string {
 
 // server is the doors as the listener takes them.
 func (d *doors) server() server.Doors {
-	return server.Doors{Receive: d.receive, Beat: d.beat, Show: d.show, Acknowledge: d.acknowledge}
+	return server.Doors{Receive: d.receive, Beat: d.beat, Show: d.show, Acknowledge: d.acknowledge, Calendar: d.calendar}
 }
 
 func publicHost(public string) string {
@@ -219,6 +236,28 @@ func (d *doors) see(l alert.Link) (server.Acknowledgement, error) {
 		ID: a.ID, Severity: string(s.Severity), Summary: s.Summary, Detail: s.Detail, Next: s.Next, Target: s.Target, Since: a.StartedAt,
 		Person: l.Person, By: a.AcknowledgedBy, At: a.AcknowledgedAt, Over: a.State != alert.Firing,
 	}, nil
+}
+
+// How much of its shifts a calendar shows.
+const (
+	calendarBack  = 31 * 24 * time.Hour
+	calendarAhead = 180 * 24 * time.Hour
+)
+
+// calendar is the feed that a token is for.
+func (d *doors) calendar(token string, now time.Time) ([]byte, error) {
+	l, err := alert.ReadCalendarLink(token, d.key)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", server.ErrLink, err)
+	}
+	roster := d.r.o.Paging.Roster
+	if _, ok := roster.Teams[l.Team]; l.Team != "" && !ok {
+		return nil, fmt.Errorf("%w: there is no team %s any more", server.ErrLink, l.Team)
+	}
+	if _, ok := roster.People[l.Person]; l.Person != "" && !ok {
+		return nil, fmt.Errorf("%w: there is no person %s any more", server.ErrLink, l.Person)
+	}
+	return calendarFeed(roster, l, now.Add(-calendarBack), now.Add(calendarAhead), now), nil
 }
 
 // inboundReader is what reads the messages of a kind of source.

@@ -204,3 +204,47 @@ func TestASignOfLifeThatStopsPages(t *testing.T) {
 		return false
 	})
 }
+
+// A calendar's address is made by the command line and served by the server, with
+// the same key; who has only another address reads nothing.
+func TestACalendarIsServedToWhoHasItsAddress(t *testing.T) {
+	dir := t.TempDir()
+	key, err := linkKey(filepath.Join(dir, "link.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := withDoors(t, dir, &phones{}, "")
+	base := "http://" + d.Address() + "/calendar/"
+	if code, body := ask(t, http.MethodGet, base+alert.CalendarLink{Person: "ada"}.Sign(key)+".ics", "", "", ""); code != 200 || !strings.Contains(body, "BEGIN:VCALENDAR") {
+		t.Errorf("%d %s", code, body)
+	}
+	for _, token := range []string{
+		alert.CalendarLink{Person: "ada"}.Sign([]byte("0123456789abcdef0123456789abcdef")), alert.CalendarLink{Person: "nobody"}.Sign(key), alert.CalendarLink{Team: "gone"}.Sign(key), "x",
+	} {
+		if code, body := ask(t, http.MethodGet, base+token+".ics", "", "", ""); code != 404 {
+			t.Errorf("%s: %d %s", token, code, body)
+		}
+	}
+}
+
+// Of many that make the key at once all get the same one.
+func TestTheKeyOfLinksIsMadeOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "link.key")
+	keys := make([]string, 16)
+	var all sync.WaitGroup
+	for i := range keys {
+		all.Go(func() {
+			key, err := linkKey(path)
+			if err != nil {
+				t.Error(err)
+			}
+			keys[i] = string(key)
+		})
+	}
+	all.Wait()
+	for _, k := range keys {
+		if k != keys[0] || len(k) != 32 {
+			t.Fatalf("%x and %x", keys[0], k)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -54,6 +55,7 @@ func (w *watch) headroomOnce(ctx context.Context) {
 	w.room = &kept
 	w.mu.Unlock()
 	w.tellShortages(ctx, kept.shortages(h.At))
+	w.tellReplication(ctx, h)
 }
 
 // unseenFor is how long what cannot be read any more is still told of.
@@ -91,6 +93,8 @@ func unanswered(h target.Headroom, g target.Gauge) bool {
 		questions = []string{"disk"}
 	case "sequence":
 		questions = []string{"databases", "database " + database, "sequences of " + database}
+	case "toast-values", "large-objects":
+		questions = []string{"databases", "database " + database, "oids of " + database}
 	case "relation-size":
 		questions = []string{"databases", "database " + database, "relation size of " + database}
 	}
@@ -113,40 +117,65 @@ func (k headroom) shortages(now time.Time) []monitor.Shortage {
 
 // tellShortages raises an alarm for each and clears those that are no more.
 func (w *watch) tellShortages(ctx context.Context, all []monitor.Shortage) {
-	short := map[string]string{} // code of the alarm by its key
+	now := map[string]status.Alarm{}
 	for _, s := range all {
 		code := status.AlarmHeadroom
 		if s.Grave {
 			code = status.AlarmHeadroomGone
 		}
 		key := strings.TrimSuffix(s.Code+"/"+s.Object, "/")
-		short[key] = code
-		w.raise(ctx, status.Alarm{Code: code, Key: key, Detail: s.Detail, Next: s.Next})
+		now[key] = status.Alarm{Code: code, Key: key, Detail: s.Detail, Next: s.Next}
 	}
-	w.mu.Lock()
-	before := w.shortages
-	w.mu.Unlock()
-	if before == nil { // what the server before raised
+	w.shortages.tell(ctx, w, now)
+}
+
+// tellReplication does so for standbys. What could not be looked at stays.
+func (w *watch) tellReplication(ctx context.Context, h target.Headroom) {
+	all, known := monitor.Lagging(h, w.Replication)
+	if !known {
+		return
+	}
+	now := map[string]status.Alarm{}
+	for _, s := range all {
+		now[s.Code+"/"+s.Object] = status.Alarm{Code: s.Code, Key: s.Object, Detail: s.Detail, Next: s.Next}
+	}
+	w.replication.tell(ctx, w, now)
+}
+
+// alarmSet is a set of alarms that is found anew each time. It is kept by one
+// goroutine.
+type alarmSet struct {
+	codes []string
+	up    map[string]status.Alarm // nil before the first time
+}
+
+// tell raises what holds now and clears what held before: the first time, what
+// the server before this one raised.
+func (s *alarmSet) tell(ctx context.Context, w *watch, now map[string]status.Alarm) {
+	for _, a := range now {
+		w.raise(ctx, a)
+	}
+	before := slices.Collect(maps.Values(s.up))
+	if s.up == nil {
 		alarms, err := w.mem.Alarms(ctx, w.Target)
 		if err != nil {
 			w.complain(ctx, "read alarms", err)
 			return // the next look tries again
 		}
 		for _, a := range alarms {
-			if a.Code != status.AlarmHeadroom && a.Code != status.AlarmHeadroomGone {
-				continue
-			}
-			if short[a.Key] != a.Code {
-				w.clear(ctx, a.Code, a.Key)
+			if slices.Contains(s.codes, a.Code) {
+				before = append(before, a)
 			}
 		}
 	}
-	w.mu.Lock()
-	w.shortages = short
-	w.mu.Unlock()
-	for key, code := range before {
-		if short[key] != code {
-			w.clear(ctx, code, key)
+	s.up = now
+	for _, a := range before {
+		holds := false
+		for _, x := range now {
+			holds = holds || x.Code == a.Code && x.Key == a.Key
+		}
+		if !holds {
+			w.clear(ctx, a.Code, a.Key)
 		}
 	}
 }

@@ -147,6 +147,9 @@ func (r *running) onWatch(ctx context.Context, w *watch, e monitor.Event) {
 func (r *running) noteOutage(ctx context.Context, w *watch, e monitor.Event, over bool) {
 	o := e.Outage
 	r.keepOutage(ctx, o, over)
+	if e.Kind == monitor.Confirmed {
+		w.noticed(ctx, o)
+	}
 	r.record(ctx, "target/"+string(w.Target), "outage."+string(e.Kind), o)
 	if over {
 		w.clear(ctx, status.AlarmOutage, "*")
@@ -157,6 +160,21 @@ func (r *running) noteOutage(ctx context.Context, w *watch, e monitor.Event, ove
 		detail += "; it comes and goes: this outage stays open until it has served for a while"
 	}
 	w.raise(ctx, status.Alarm{Code: status.AlarmOutage, Detail: detail, Next: fmt.Sprintf(outageNext, w.Target)})
+}
+
+// noticed keeps how long an outage took to notice, for the objective.
+func (w *watch) noticed(ctx context.Context, o monitor.Outage) {
+	d, err := detection(ctx, w.mem, w.Target)
+	if err != nil {
+		w.complain(ctx, "read how long outages took to notice", err)
+		return
+	}
+	if d == nil {
+		d = &status.Detection{}
+	}
+	if err := w.mem.Keep(ctx, w.Target, status.FactDetection, o.Confirmed, d.Add(status.Noticed{At: o.Confirmed, Took: o.Confirmed.Sub(o.FirstBad)})); err != nil {
+		w.complain(ctx, "keep how long an outage took to notice", err)
+	}
 }
 
 func (r *running) signalOutage(ctx context.Context, id target.ID, o monitor.Outage) {

@@ -94,6 +94,10 @@ func TestOutagesPageWhileTheStoreHangs(t *testing.T) {
 		all, err := d.running.state.OpenRecords(t.Context(), alert.KindOutage)
 		return err == nil && len(all) == 2
 	})
+	eventually(t, "how long they took to be measured", func() bool {
+		all, err := d.running.status(t.Context())
+		return err == nil && len(all) == 2 && all[0].Detection != nil && all[1].Detection != nil && len(all[0].Detection.Outages) == 1 && all[0].Detection.Outages[0].Took > 0
+	})
 	eventually(t, "the journal to tell of them", func() bool {
 		all, err := d.running.state.Read(t.Context(), 0, 1000)
 		n := 0

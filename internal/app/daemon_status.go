@@ -123,6 +123,9 @@ func remembered(ctx context.Context, f *status.Facts, m status.Memory) error {
 	if f.Audit, err = lastAudit(ctx, m, f.Target); err != nil {
 		errs = append(errs, err)
 	}
+	if f.Detection, err = detection(ctx, m, f.Target); err != nil {
+		errs = append(errs, err)
+	}
 	beat, err := m.LastBeat(ctx, f.Target)
 	if err == nil {
 		f.Heartbeat = &status.Heartbeat{Seq: beat.Seq, At: beat.At}
@@ -137,6 +140,20 @@ func remembered(ctx context.Context, f *status.Facts, m status.Memory) error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// detection is how long the last outages took to notice; nil when there was none.
+func detection(ctx context.Context, m interface {
+	Kept(ctx context.Context, id target.ID, name string, fact any) (time.Time, error)
+}, id target.ID) (*status.Detection, error) {
+	var d status.Detection
+	if _, err := m.Kept(ctx, id, status.FactDetection, &d); err != nil {
+		if errors.Is(err, status.ErrNothing) {
+			err = nil
+		}
+		return nil, err
+	}
+	return &d, nil
 }
 
 func later(a, b time.Time) time.Time {
@@ -221,6 +238,9 @@ func (r *running) status(ctx context.Context) ([]status.Report, error) {
 		}
 		f.Alarms = alarms
 		if f.Audit, err = lastAudit(ctx, r.state, w.Target); err != nil {
+			return nil, err
+		}
+		if f.Detection, err = detection(ctx, r.state, w.Target); err != nil {
 			return nil, err
 		}
 		for _, kind := range []string{JobBackup, JobDrill, JobRetain, JobCheck} {

@@ -3,9 +3,11 @@ package app
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/refloat-db/refloat/internal/monitor"
 	"github.com/refloat-db/refloat/internal/status"
 	"github.com/refloat-db/refloat/internal/store/sqlite"
 	"github.com/refloat-db/refloat/internal/target"
@@ -75,6 +77,54 @@ func TestHeadroomEndsAlarmsOfTheServerBefore(t *testing.T) {
 		}
 		if err != nil || len(all) != 2 || up["sequence/b"] != status.AlarmHeadroomGone || up["sequence/c"] != status.AlarmHeadroomGone {
 			t.Fatalf("%v %+v", err, all)
+		}
+	}
+}
+
+// A standby that falls behind, or goes, is told until it follows again, through a
+// restart, and whatever could not be looked at meanwhile.
+func TestStandbysAreHeldToWhatIsPromised(t *testing.T) {
+	ctx := t.Context()
+	state, err := sqlite.Open(ctx, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = state.Close() })
+	begin := func() *watch {
+		return newWatch(Care{Target: "shop", Replication: monitor.Replication{Lag: time.Minute, Standbys: 1}}, state, slog.New(slog.DiscardHandler), func(context.Context, string, string, any) {}, nil)
+	}
+	w := begin()
+	for i, x := range []struct {
+		standbys []target.Standby
+		unknown  string
+		restart  bool
+		want     []string
+	}{
+		{standbys: []target.Standby{{Name: "b", State: "streaming"}}},
+		{standbys: []target.Standby{{Name: "b", State: "streaming", Lag: time.Hour}}, want: []string{"replication-lag/b"}},
+		{unknown: "no answer", want: []string{"replication-lag/b"}},
+		{want: []string{"standby-missing/"}},
+		{unknown: "no answer", restart: true, want: []string{"standby-missing/"}},
+		{standbys: []target.Standby{{Name: "b", State: "streaming"}}},
+	} {
+		if x.restart {
+			w = begin()
+		}
+		w.Headroom = func(context.Context) (target.Headroom, error) {
+			h := target.Headroom{At: time.Now(), Standbys: x.standbys}
+			if x.unknown != "" {
+				h.Unknown = map[string]string{"standbys": x.unknown}
+			}
+			return h, nil
+		}
+		w.headroomOnce(ctx)
+		all, err := state.Alarms(ctx, "shop")
+		var got []string
+		for _, a := range all {
+			got = append(got, a.Code+"/"+a.Key)
+		}
+		if err != nil || !slices.Equal(got, x.want) {
+			t.Fatalf("look %d: %v, want %v (%v)", i, got, x.want, err)
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -122,27 +124,63 @@ func (a *App) People() []string { return slices.Sorted(maps.Keys(a.cfg.Roster.Pe
 // OnCallCalendar is the iCalendar feed of a team, of a person, or of all teams,
 // for so many days from a moment on.
 func (a *App) OnCallCalendar(team, person string, at, made time.Time, days int) ([]byte, error) {
-	r, until := a.cfg.Roster, at.AddDate(0, 0, days)
-	if person != "" {
-		p, ok := r.People[person]
-		if !ok {
-			return nil, fmt.Errorf("%w: there is no person %s in %s; it has %s", ErrUsage, person, a.cfg.Path, join(a.People()))
-		}
-		shifts := r.PersonShifts(person, at, until)
-		if team != "" {
-			shifts = slices.DeleteFunc(shifts, func(s Shift) bool { return s.Team != team })
-		}
-		return alert.Feed("On call: "+p.Shown(), shifts, r.People, made), nil
-	}
-	teams, err := a.teams(team)
-	if err != nil {
+	if err := a.calendarOf(team, person); err != nil {
 		return nil, err
+	}
+	return calendarFeed(a.cfg.Roster, alert.CalendarLink{Team: team, Person: person}, at, at.AddDate(0, 0, days), made), nil
+}
+
+// calendarOf refuses names that the configuration does not have.
+func (a *App) calendarOf(team, person string) error {
+	if _, ok := a.cfg.Roster.People[person]; person != "" && !ok {
+		return fmt.Errorf("%w: there is no person %s in %s; it has %s", ErrUsage, person, a.cfg.Path, join(a.People()))
+	}
+	_, err := a.teams(team)
+	return err
+}
+
+// OnCallAddress is where calendar programs subscribe to the shifts of a team, a
+// person, or all: a running server serves them there. Whoever has the address
+// can read them.
+func (a *App) OnCallAddress(team, person string) (string, error) {
+	if err := a.calendarOf(team, person); err != nil {
+		return "", err
+	}
+	base := a.cfg.Server.PublicURL
+	switch {
+	case base == "" && a.cfg.Server.Listen == "off":
+		return "", fmt.Errorf("%w: server.listen is off: nothing serves a calendar", ErrUsage)
+	case base == "":
+		base = "http://" + a.cfg.Server.Listen
+	}
+	if err := os.MkdirAll(a.cfg.StateDir, 0o700); err != nil {
+		return "", fmt.Errorf("make state directory: %w", err)
+	}
+	key, err := linkKey(filepath.Join(a.cfg.StateDir, "link.key"))
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(base, "/") + "/calendar/" + alert.CalendarLink{Team: team, Person: person}.Sign(key) + ".ics", nil
+}
+
+// calendarFeed is the iCalendar text of the shifts that a link is for.
+func calendarFeed(r alert.Roster, l alert.CalendarLink, from, until, made time.Time) []byte {
+	if l.Person != "" {
+		shifts := r.PersonShifts(l.Person, from, until)
+		if l.Team != "" {
+			shifts = slices.DeleteFunc(shifts, func(s Shift) bool { return s.Team != l.Team })
+		}
+		return alert.Feed("On call: "+r.People[l.Person].Shown(), shifts, r.People, made)
+	}
+	teams := slices.Sorted(maps.Keys(r.Teams))
+	if l.Team != "" {
+		teams = []string{l.Team}
 	}
 	var shifts []Shift
 	for _, t := range teams {
-		shifts = append(shifts, r.Shifts(t, at, until)...)
+		shifts = append(shifts, r.Shifts(t, from, until)...)
 	}
-	return alert.Feed("On call: "+strings.Join(teams, ", "), shifts, r.People, made), nil
+	return alert.Feed("On call: "+strings.Join(teams, ", "), shifts, r.People, made)
 }
 
 // PageRequest says which alert to simulate.

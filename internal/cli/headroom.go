@@ -19,7 +19,7 @@ func headroomCommand(g *globals) *cobra.Command {
 		Use: "headroom [TARGET | DSN]", Short: "Show what could run out on a server, and when; exit code 3 when something does soon",
 		Long: `Show how much is used of what runs out: transaction and multixact ids, numbers of
 sequences and of the columns that they feed, connections, the size of the largest
-relation, and the disks of data and log where the server is on this machine; and
+relation, object ids, and the disks of data and log where the server is on this machine; and
 how standbys follow, and until when the certificate is valid.
 
 When each runs out is known to a server that has looked for an hour or more:

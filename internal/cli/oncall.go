@@ -14,12 +14,13 @@ import (
 func onCallCommand(g *globals) *cobra.Command {
 	var at, person string
 	var days int
-	var asICS bool
+	var asICS, feed bool
 	c := &cobra.Command{
 		Use: "oncall [TEAM]", Short: "Say who is on call, and where cover has gaps; exit code 3 when nobody is on call now",
 		Long: `Say who is on call in a team, or in every team, now or at another moment, and
 which gaps in cover the coming days have. With --ics print it as a calendar that
-calendar programs read, for a team or for one person.`,
+calendar programs read, for a team or for one person; with --feed print the
+address to which they subscribe.`,
 		Example: "  refloat oncall\n  refloat oncall db --at 2026-12-24T18:00:00+01:00\n  refloat oncall --person ada --days 90 --ics > ada.ics",
 		Args:    cobra.MaximumNArgs(1), ValidArgsFunction: g.teams,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -27,14 +28,15 @@ calendar programs read, for a team or for one person.`,
 			if err != nil {
 				return err
 			}
-			if person != "" && !asICS {
-				return usageError{errors.New("--person goes with --ics")}
-			}
-			if asICS && g.json {
-				return usageError{errors.New("give --ics or --json, not both")}
+			switch {
+			case person != "" && !asICS && !feed:
+				return usageError{errors.New("--person goes with --ics or --feed")}
+			case asICS && (g.json || feed):
+				return usageError{errors.New("give one of --ics, --feed and --json")}
 			}
 			return g.with(cmd.Context(), func(a *app.App) error {
-				if asICS {
+				switch {
+				case asICS:
 					text, err := a.OnCallCalendar(first(args), person, moment, time.Now(), days)
 					if err != nil {
 						return err
@@ -43,6 +45,12 @@ calendar programs read, for a team or for one person.`,
 						return fmt.Errorf("print the calendar: %w", err)
 					}
 					return nil
+				case feed:
+					at, err := a.OnCallAddress(first(args), person)
+					if err != nil {
+						return err
+					}
+					return g.print(map[string]string{"address": at}, func(w io.Writer) { fmt.Fprintln(w, at) })
 				}
 				r, err := a.OnCall(first(args), moment, days)
 				if err != nil {
@@ -62,7 +70,8 @@ calendar programs read, for a team or for one person.`,
 	f.StringVar(&at, "at", "", "`time` with its zone, like 2026-12-24T18:00:00+01:00 (default now)")
 	f.IntVar(&days, "days", 14, "look so many `days` ahead")
 	f.BoolVar(&asICS, "ics", false, "print an iCalendar file")
-	f.StringVar(&person, "person", "", "with --ics: only the shifts of this `person`, in any team")
+	f.BoolVar(&feed, "feed", false, "print the address at which refloat server serves it to calendar programs; whoever has it can read the shifts")
+	f.StringVar(&person, "person", "", "with --ics or --feed: only the shifts of this `person`, in any team")
 	_ = c.RegisterFlagCompletionFunc("person", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return g.names(func(a *app.App) []string { return a.People() })
 	})

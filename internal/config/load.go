@@ -294,6 +294,8 @@ func (l *loader) limits(at, name string, t *Target) {
 		{"objectives.detection", int64(t.Objectives.Detection), int64(time.Second), "1s"},
 		{"objectives.proof_age", int64(t.Objectives.ProofAge), int64(time.Minute), "1m"},
 		{"watch.flapping", int64(t.Watch.Flapping), 0, "0"},
+		{"watch.standbys", int64(t.Watch.Standbys), 0, "0"},
+		{"watch.max_lag", int64(t.Watch.MaxLag), 0, "0s"},
 		{"watch.every", int64(t.Watch.Every), int64(100 * time.Millisecond), "100ms"},
 		{"heartbeat.every", int64(t.Heartbeat.Every), int64(100 * time.Millisecond), "100ms"},
 		{"log.partial_every", int64(t.Log.PartialEvery), int64(100 * time.Millisecond), "100ms"},

@@ -164,6 +164,8 @@ type Watch struct {
 	Enabled  bool     `yaml:"enabled" jsonschema_description:"Look at it; needs no more than the right to connect. Default: true."`
 	Every    Duration `yaml:"every" jsonschema_description:"How often, through a session that is kept open. Default: 500ms."`
 	Flapping int      `yaml:"flapping" jsonschema:"minimum=0" jsonschema_description:"Of so many outages within ten minutes the last stays open until the target has served for two, so that one that comes and goes pages once; 0 for never. Default: 4."`
+	MaxLag   Duration `yaml:"max_lag" jsonschema_description:"A standby, or the target if it is one, that is further behind is an alarm; 0s for never. Default: 5m."`
+	Standbys int      `yaml:"standbys" jsonschema:"minimum=0" jsonschema_description:"Fewer standbys that stream from it than this are a grave alarm. Default: 0."`
 	Standby  bool     `yaml:"standby" jsonschema_description:"The target is meant to be a standby: that it takes no writes is right."`
 }
 
@@ -211,7 +213,7 @@ func defaultTarget() Target {
 		Backup:     Backup{Schedule: "0 2 * * *", Read: "protocol", MaxChain: 5},
 		Log:        Log{Enabled: true, PartialEvery: Duration(10 * time.Second), MaxRetained: 10 << 30, MaxSpool: 10 << 30},
 		Heartbeat:  Heartbeat{Enabled: true, Every: Duration(time.Second)},
-		Watch:      Watch{Enabled: true, Every: Duration(500 * time.Millisecond), Flapping: 4},
+		Watch:      Watch{Enabled: true, Every: Duration(500 * time.Millisecond), Flapping: 4, MaxLag: Duration(5 * time.Minute)},
 		Drill:      Drill{Schedule: "0 4 * * 0", RunAs: "postgres"},
 		Retention:  Retention{Schedule: "0 5 * * *", Days: 14, Weekly: 4, Monthly: 6},
 		Check:      Check{Schedule: "0 3 * * *"},

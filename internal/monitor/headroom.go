@@ -128,6 +128,10 @@ func what(code string) string {
 		return "numbers of"
 	case "relation-size":
 		return "largest relation"
+	case "toast-values":
+		return "values stored out of line (at most so many) of"
+	case "large-objects":
+		return "large objects of"
 	case "disk":
 		return "disk of the data,"
 	case "log-disk":
@@ -146,6 +150,10 @@ func next(code string) string {
 		return "find who holds connections, put a pooler before the server, or raise max_connections"
 	case "relation-size":
 		return "partition the table; it cannot grow past 32 TiB"
+	case "toast-values":
+		return "partition the table: each partition has four thousand million of its own; inserts grow slow long before they fail"
+	case "large-objects":
+		return "remove those that nothing refers to (vacuumlo), or keep the data in bytea columns"
 	case "disk", "log-disk":
 		return "free room or add some; find what grows, such as a slot that holds log"
 	}

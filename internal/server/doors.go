@@ -21,6 +21,18 @@ type Doors struct {
 	// Show is what a link is about; Acknowledge does what it is for.
 	Show        func(token string) (Acknowledgement, error)
 	Acknowledge func(ctx context.Context, token string) (Acknowledgement, error)
+	// Calendar is an iCalendar feed by its token.
+	Calendar func(token string, now time.Time) ([]byte, error)
+}
+
+// door says whether a path is one that asks for a token of its own.
+func door(path string) bool {
+	for _, p := range []string{"/in/", "/heartbeat/", "/ack/", "/calendar/"} {
+		if strings.HasPrefix(path, p) {
+			return true
+		}
+	}
+	return path == "/ack.css" || path == "/healthz"
 }
 
 // Errors of doors.
@@ -63,6 +75,9 @@ func (s *Server) doors(mux *http.ServeMux) {
 		mux.HandleFunc("POST /heartbeat/{name}", beat)
 		mux.HandleFunc("GET /heartbeat/{name}", beat)
 	}
+	if d.Calendar != nil {
+		mux.HandleFunc("GET /calendar/{token}", s.calendar)
+	}
 	if d.Show != nil && d.Acknowledge != nil {
 		mux.HandleFunc("GET /ack.css", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/css; charset=utf-8")
@@ -77,6 +92,21 @@ func (s *Server) doors(mux *http.ServeMux) {
 			a, err := d.Acknowledge(r.Context(), r.PathValue("token"))
 			s.acknowledgement(w, r, a, err)
 		})
+	}
+}
+
+// calendar serves a feed that calendar programs subscribe to.
+func (s *Server) calendar(w http.ResponseWriter, r *http.Request) {
+	feed, err := s.o.Doors.Calendar(strings.TrimSuffix(r.PathValue("token"), ".ics"), time.Now())
+	switch {
+	case errors.Is(err, ErrLink):
+		text(w, http.StatusNotFound, "there is no such calendar\n")
+	case err != nil:
+		s.o.Logger.ErrorContext(r.Context(), "write a calendar", "error", err)
+		text(w, http.StatusInternalServerError, "the calendar could not be written\n")
+	default:
+		w.Header().Set("Content-Type", "text/calendar; charset=utf-8")
+		_, _ = w.Write(feed) // the reader went away
 	}
 }
 

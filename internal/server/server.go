@@ -159,8 +159,15 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		if h, _, err := net.SplitHostPort(host); err == nil {
 			host = h
 		}
-		if !s.o.Remote && !loopback(host) && (s.o.PublicHost == "" || !strings.EqualFold(host, s.o.PublicHost)) {
+		public := s.o.PublicHost != "" && strings.EqualFold(host, s.o.PublicHost)
+		if !s.o.Remote && !loopback(host) && !public {
 			text(w, http.StatusMisdirectedRequest, "this server answers to loopback names only\n")
+			return
+		}
+		// What came from outside through a proxy may use the doors, each of which
+		// asks for a token, and read nothing else.
+		if (public || proxied(r)) && !s.o.Remote && !door(r.URL.Path) {
+			text(w, http.StatusNotFound, "not found\n")
 			return
 		}
 		h := w.Header()
@@ -169,6 +176,10 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		next.ServeHTTP(w, r)
 	})
+}
+
+func proxied(r *http.Request) bool {
+	return r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != ""
 }
 
 func text(w http.ResponseWriter, code int, body string) {

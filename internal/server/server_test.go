@@ -292,3 +292,48 @@ func TestMetricsOfHeadroom(t *testing.T) {
 		t.Error("a date for what does not grow")
 	}
 }
+
+// What comes from outside through a proxy may use the doors, and read nothing.
+func TestFromOutsideOnlyTheDoorsAreOpen(t *testing.T) {
+	s := listen(t, Options{PublicHost: "refloat.example.org", Doors: Doors{
+		Calendar: func(token string, _ time.Time) ([]byte, error) {
+			if token != "good" {
+				return nil, ErrLink
+			}
+			return []byte("BEGIN:VCALENDAR"), nil
+		},
+		Show: func(string) (Acknowledgement, error) { return Acknowledgement{}, ErrLink },
+		Acknowledge: func(context.Context, string) (Acknowledgement, error) {
+			return Acknowledgement{}, ErrLink
+		},
+	}})
+	for path, want := range map[string]int{
+		"/metrics": 404, "/status.json": 404, "/readyz": 404, "/": 404, "/calendarx": 404,
+		"/healthz": 200, "/calendar/good.ics": 200, "/calendar/bad.ics": 404, "/ack.css": 200,
+	} {
+		if code, _, _ := get(t, s, path, "refloat.example.org"); code != want {
+			t.Errorf("%s under the public name: %d, want %d", path, code, want)
+		}
+		req, err := http.NewRequest(http.MethodGet, "http://"+s.Address()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Forwarded-For", "192.0.2.1")
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("%s through a proxy that hides the name: %d, want %d", path, res.StatusCode, want)
+		}
+	}
+	if code, body, h := get(t, s, "/calendar/good.ics", ""); code != 200 || body != "BEGIN:VCALENDAR" || !strings.HasPrefix(h.Get("Content-Type"), "text/calendar") {
+		t.Errorf("%d %q %v", code, body, h)
+	}
+	for _, path := range []string{"/metrics", "/status.json"} {
+		if code, _, _ := get(t, s, path, ""); code != 200 {
+			t.Errorf("%s on this machine: %d", path, code)
+		}
+	}
+}

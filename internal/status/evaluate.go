@@ -109,6 +109,15 @@ func (r *Report) objectives(now time.Time) {
 		// Staleness is a problem of its own already.
 		add("proof age", "the clock", r.Objectives.ProofAge, r.AnswerAge, "", "")
 	}
+	// What one outage showed stays true for a while, and no drill mends it: it is
+	// no reason to page.
+	if worst := r.Detection.worst(now); worst != nil {
+		add("detection", "outages of the last 30 days", r.Objectives.Detection, worst, "", "")
+		if promised := r.Objectives.Detection; promised > 0 && *worst > promised {
+			r.problem(Warning, "objective-detection", "see refloat outages "+string(r.Target)+"; look more often (watch.every), or promise less",
+				"detection: %s promised, %s measured by an outage of the last 30 days", Age(promised), Age(*worst))
+		}
+	}
 	if r.Log != nil {
 		loss := max(0, now.Sub(r.Log.Restorable))
 		add("data loss now", "the log in the repository", r.Objectives.DataLoss, &loss, "data-loss-now", "see that refloat server runs and reaches both the target and the repository")
@@ -175,7 +184,7 @@ func (r *Report) slot(now time.Time) {
 // Grave reports alarms that mean that something promised does not hold.
 func Grave(code string) bool {
 	switch code {
-	case AlarmOutage, AlarmBlind, AlarmHeadroomGone, AlarmTwoPrimaries, AlarmGap, AlarmSlotGone, AlarmLogStopped, AlarmDamage, AlarmDrill:
+	case AlarmOutage, AlarmBlind, AlarmHeadroomGone, AlarmTwoPrimaries, AlarmStandby, AlarmGap, AlarmSlotGone, AlarmLogStopped, AlarmDamage, AlarmDrill:
 		return true
 	}
 	return false

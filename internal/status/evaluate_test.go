@@ -102,6 +102,38 @@ func TestEachFactCounts(t *testing.T) {
 }
 
 // Nothing known of a target must never look good.
+func TestDetectionIsMeasuredByOutages(t *testing.T) {
+	f := healthy()
+	f.Objectives.Detection = time.Minute
+	measured := func() *Objective {
+		r := Evaluate(f, now)
+		i := slices.IndexFunc(r.Measurements, func(o Objective) bool { return o.Name == "detection" })
+		if i < 0 {
+			return nil
+		}
+		return &r.Measurements[i]
+	}
+	if o := measured(); o != nil {
+		t.Errorf("measured by nothing: %+v", o)
+	}
+	d := Detection{}.Add(Noticed{At: ago(40 * 24 * time.Hour), Took: time.Hour}).Add(Noticed{At: ago(20 * 24 * time.Hour), Took: 2 * time.Second})
+	f.Detection = &d
+	if o := measured(); len(d.Outages) != 2 || o == nil || !o.Met || *o.Measured != 2*time.Second {
+		t.Errorf("%+v: %+v", d, o)
+	}
+	d = d.Add(Noticed{At: ago(time.Hour), Took: 90 * time.Second})
+	if o := measured(); len(d.Outages) != 2 || o == nil || o.Met || *o.Measured != 90*time.Second {
+		t.Errorf("%+v: %+v", d, o)
+	}
+	if r := Evaluate(f, now); !slices.Contains(codes(r), "objective-detection") || r.Class != Good {
+		t.Errorf("%v %s", codes(r), r.Class)
+	}
+	d = d.Add(Noticed{At: ago(time.Hour), Took: time.Second}) // the same outage again
+	if o := measured(); len(d.Outages) != 2 || !o.Met {
+		t.Errorf("%+v: %+v", d, o)
+	}
+}
+
 func TestNothingIsNotGood(t *testing.T) {
 	if r := Evaluate(Facts{Target: "shop"}, now); r.Class != Bad || r.Answer != NeverProven {
 		t.Errorf("%+v", r)

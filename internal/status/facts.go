@@ -50,12 +50,14 @@ const (
 	AlarmMissed       = "schedule-missed" // due work did not run when it was due
 	AlarmHeartbeat    = "heartbeat"       // the heartbeat cannot be written
 	AlarmDamage       = "repository-damage"
-	AlarmBlind        = "watch-blind"   // nobody can tell whether the target serves
-	AlarmHeadroom     = "headroom"      // something runs out within weeks
-	AlarmHeadroomGone = "headroom-gone" // within days, or it has nearly
-	AlarmTwoPrimaries = "two-primaries" // two servers of one cluster take writes
-	AlarmOutage       = "outage"        // the target does not serve
-	AlarmFinding      = "finding"       // the audit found something grave
+	AlarmBlind        = "watch-blind"     // nobody can tell whether the target serves
+	AlarmHeadroom     = "headroom"        // something runs out within weeks
+	AlarmHeadroomGone = "headroom-gone"   // within days, or it has nearly
+	AlarmTwoPrimaries = "two-primaries"   // two servers of one cluster take writes
+	AlarmLag          = "replication-lag" // a standby is too far behind
+	AlarmStandby      = "standby-missing" // fewer standbys stream than promised
+	AlarmOutage       = "outage"          // the target does not serve
+	AlarmFinding      = "finding"         // the audit found something grave
 )
 
 // ErrNothing means that the store has no such record yet.
@@ -101,4 +103,5 @@ const (
 	FactCoverage  = "coverage"
 	FactScheduled = "scheduled"
 	FactAudit     = "audit" // the last report of the audit
+	FactDetection = "detection"
 )

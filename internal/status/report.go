@@ -22,10 +22,13 @@ type Facts struct {
 	Slot       *Slot            `json:"slot"`
 	Heartbeat  *Heartbeat       `json:"heartbeat"`
 	Audit      *Audit           `json:"audit"` // the last
-	Alarms     []Alarm          `json:"alarms"`
-	Work       []Work           `json:"work"`
-	Server     Server           `json:"server"`
-	Unread     []Unread         `json:"unread"`
+	// Detection is how long the last outages took to notice; nil when there was
+	// none lately.
+	Detection *Detection `json:"detection"`
+	Alarms    []Alarm    `json:"alarms"`
+	Work      []Work     `json:"work"`
+	Server    Server     `json:"server"`
+	Unread    []Unread   `json:"unread"`
 }
 
 // Proof is the part of the last proof that a status shows.
@@ -85,6 +88,47 @@ type Heartbeat struct {
 	At  time.Time `json:"at"`
 }
 
+// DetectionKept is for how long an outage counts as a measurement of detection.
+const DetectionKept = 30 * 24 * time.Hour
+
+// Detection is how long outages took to notice, from the first bad look.
+type Detection struct {
+	Outages []Noticed `json:"outages"` // of the last DetectionKept, oldest first
+}
+
+// Noticed is one outage: when it was noticed, and how long after its first bad
+// look.
+type Noticed struct {
+	At   time.Time     `json:"at"`
+	Took time.Duration `json:"took"`
+}
+
+// Add adds an outage, and forgets old ones. The same one again replaces itself.
+func (d Detection) Add(n Noticed) Detection {
+	var out Detection
+	for _, x := range d.Outages {
+		if !x.At.Equal(n.At) && n.At.Sub(x.At) < DetectionKept {
+			out.Outages = append(out.Outages, x)
+		}
+	}
+	out.Outages = append(out.Outages, n)
+	return out
+}
+
+// worst is the longest of those that still count at now; nil when none does.
+func (d *Detection) worst(now time.Time) *time.Duration {
+	if d == nil {
+		return nil
+	}
+	var out *time.Duration
+	for _, x := range d.Outages {
+		if now.Sub(x.At) < DetectionKept && (out == nil || x.Took > *out) {
+			out = &x.Took
+		}
+	}
+	return out
+}
+
 // Work is one scheduled job.
 type Work struct {
 	Kind      string    `json:"kind"`
@@ -126,7 +170,7 @@ type Problem struct {
 
 // Objective compares what was promised with what was measured.
 type Objective struct {
-	Name     string         `json:"name"` // data loss, resolution, proof age
+	Name     string         `json:"name"` // data loss, resolution, detection, proof age
 	Promised time.Duration  `json:"promised"`
 	Measured *time.Duration `json:"measured"` // null when it was not
 	Met      bool           `json:"met"`

@@ -5,7 +5,7 @@ import "time"
 // Gauge is something that runs out: how much of it is used, and how much there
 // is.
 type Gauge struct {
-	Code   string  `json:"code"`   // transaction-ids, multixacts, sequence, connections, relation-size, disk, log-disk
+	Code   string  `json:"code"`   // transaction-ids, multixacts, sequence, connections, relation-size, toast-values, large-objects, disk, log-disk
 	Object string  `json:"object"` // the database, column, table or folder; empty for the server as a whole
 	Used   float64 `json:"used"`
 	Limit  float64 `json:"limit"`

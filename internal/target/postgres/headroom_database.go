@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -42,6 +43,9 @@ func (c *Cluster) askDatabase(ctx context.Context, name string, h *target.Headro
 	if err := askRelation(limited, conn, name, h); err != nil {
 		h.Unknown["relation size of "+name] = err.Error()
 	}
+	if err := askOIDs(limited, conn, name, h); err != nil {
+		h.Unknown["oids of "+name] = err.Error()
+	}
 	if err := askSequences(limited, conn, name, h); err != nil {
 		h.Unknown["sequences of "+name] = err.Error()
 	}
@@ -64,6 +68,37 @@ func askRelation(ctx context.Context, conn *pgx.Conn, database string, h *target
 	g.Object = database + ":" + g.Object
 	h.Gauges = append(h.Gauges, g)
 	return nil
+}
+
+// oidSQL finds what holds most of the 2^32 object ids that it has: the table
+// with most values stored out of line (docs, TOAST: each has an OID of its own), and
+// the database's large objects. Of the values there is no count: there are no more
+// of them than chunks, nor than rows times columns that can be stored so.
+const oidSQL = `
+(SELECT 'toast-values', n.nspname || '.' || c.relname,
+  CASE WHEN c.reltuples > 0 THEN least(t.reltuples, c.reltuples * (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attstorage IN ('e', 'x'))) ELSE t.reltuples END::float8
+FROM pg_class t JOIN pg_class c ON c.reltoastrelid = t.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE t.relkind = 't' AND t.reltuples > 0 ORDER BY t.reltuples DESC LIMIT 1)
+UNION ALL
+SELECT 'large-objects', '', reltuples::float8 FROM pg_class WHERE oid = 'pg_largeobject_metadata'::regclass AND reltuples > 0`
+
+func askOIDs(ctx context.Context, conn *pgx.Conn, database string, h *target.Headroom) error {
+	limited, cancel := context.WithTimeout(ctx, perHeadroom)
+	defer cancel()
+	rows, err := conn.Query(limited, oidSQL)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		g := target.Gauge{Limit: 1<<32 - 1}
+		if err := rows.Scan(&g.Code, &g.Object, &g.Used); err != nil {
+			return err
+		}
+		g.Object = strings.TrimSuffix(database+":"+g.Object, ":")
+		h.Gauges = append(h.Gauges, g)
+	}
+	return rows.Err()
 }
 
 // sequenceSQL lists the sequences that can come to an end within a lifetime, by

@@ -26,6 +26,12 @@ func TestHeadroom(t *testing.T) {
 		c.ExecIn(t, "shop", "SELECT setval('orders_id_seq', 2000000000), setval('orders_big_seq', 2000000000)")
 		c.ExecIn(t, "shop", "CREATE SEQUENCE loop MAXVALUE 10 CYCLE")
 		c.ExecIn(t, "shop", "SELECT setval('loop', 9)")
+		c.ExecIn(t, "shop", "CREATE TABLE papers (id int, a text, b text)")
+		c.ExecIn(t, "shop", "ALTER TABLE papers ALTER a SET STORAGE EXTERNAL, ALTER b SET STORAGE EXTERNAL")
+		c.ExecIn(t, "shop", "INSERT INTO papers SELECT n, repeat('x', 9000), repeat('y', 9000) FROM generate_series(1, 50) n")
+		c.ExecIn(t, "shop", "SELECT lo_create(0) FROM generate_series(1, 7)")
+		c.ExecIn(t, "shop", "VACUUM ANALYZE papers")
+		c.ExecIn(t, "shop", "VACUUM ANALYZE pg_largeobject_metadata")
 		s := cluster(t, c.DSN("postgres"))
 		h, err := s.Headroom(t.Context())
 		if err != nil || len(h.Unknown) != 0 {
@@ -41,6 +47,13 @@ func TestHeadroom(t *testing.T) {
 		}
 		if x := gauges(h, "transaction-ids")["shop"]; x.Limit != xidStop || x.Used <= 0 {
 			t.Errorf("%d: transaction ids %+v", major, x)
+		}
+		// 100 values in 500 chunks: what can be at most is told.
+		if x := gauges(h, "toast-values")["shop:public.papers"]; x.Used != 100 || x.Limit != 4294967295 {
+			t.Errorf("%d: values out of line %+v", major, gauges(h, "toast-values"))
+		}
+		if x := gauges(h, "large-objects")["shop"]; x.Used != 7 || x.Limit != 4294967295 {
+			t.Errorf("%d: large objects %+v", major, gauges(h, "large-objects"))
 		}
 		if x := gauges(h, "connections")[""]; x.Limit != 27 || x.Used < 1 {
 			t.Errorf("%d: connections %+v", major, x)
