@@ -113,9 +113,10 @@ type MessageKind string
 
 // The kinds.
 const (
-	Page     MessageKind = "page"   // act now
-	TestPage MessageKind = "test"   // acknowledge, nothing is wrong
-	Notice   MessageKind = "notice" // to know, not to act: resolved, acknowledged by somebody
+	Page         MessageKind = "page"         // act now
+	TestPage     MessageKind = "test"         // acknowledge, nothing is wrong
+	Notice       MessageKind = "notice"       // to know, not to act: resolved, acknowledged by somebody
+	Announcement MessageKind = "announcement" // an update on an incident, to an audience
 )
 
 // Message is what one contact is sent. It holds no secret but AckURL.

@@ -57,6 +57,7 @@ func (a *App) Serve(ctx context.Context) error {
 	for _, w := range a.cfg.Watchdogs {
 		o.Watchdogs = append(o.Watchdogs, Watchdog{Name: w.Name, URL: w.URL, Token: w.Token, Every: w.Every.Std()})
 	}
+	o.Incidents = a.circles()
 	if o.Paging, err = a.paging(); err != nil {
 		return err
 	}

@@ -115,6 +115,7 @@ type DaemonOptions struct {
 	Targets      []Care
 	Repository   RepositoryCare
 	Paging       PagerOptions
+	Incidents    IncidentOptions
 	Watchdogs    []Watchdog
 	Sources      []Source       // who may post alerts
 	Expected     []ExpectedBeat // signs of life that others give
@@ -270,6 +271,7 @@ func (r *running) start(ctx context.Context) error {
 		r.targets = append(r.targets, w)
 	}
 	r.startWatching(life)
+	r.startIncidents(life)
 	for _, w := range r.targets {
 		r.later(w.start(life))
 	}

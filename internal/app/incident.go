@@ -76,22 +76,24 @@ func incidentView(s Incident, r config.IncidentRules, cadence incident.Cadence, 
 	return v
 }
 
-// circles resolves who belongs to which audience.
-type circles struct {
-	rules  config.IncidentRules
-	roster alert.Roster
+// IncidentOptions say what opens incidents, and who is told of them.
+type IncidentOptions struct {
+	Rules  config.IncidentRules
+	Roster alert.Roster
 }
 
-func (a *App) circles() circles { return circles{a.cfg.Incidents.Rules, a.cfg.Roster} }
+func (a *App) circles() IncidentOptions {
+	return IncidentOptions{a.cfg.Incidents.Rules, a.cfg.Roster}
+}
 
 // of is who an audience is now. Responders are whoever is on call unless the
 // configuration says otherwise, and whoever has a role.
-func (c circles) of(s Incident, a incident.Audience, now time.Time) []incident.Recipient {
-	circle, configured := c.rules.Circles[a]
+func (c IncidentOptions) of(s Incident, a incident.Audience, now time.Time) []incident.Recipient {
+	circle, configured := c.Rules.Circles[a]
 	step := alert.Step{Page: slices.Clone(circle.Refs)}
 	if a == incident.Responders {
 		if !configured {
-			step.Page = c.roster.DefaultPolicy(s.Team).Steps[0].Page
+			step.Page = c.Roster.DefaultPolicy(s.Team).Steps[0].Page
 		}
 		for _, r := range incident.Roles() {
 			if h, has := s.Roles[r]; has {
@@ -99,7 +101,7 @@ func (c circles) of(s Incident, a incident.Audience, now time.Time) []incident.R
 			}
 		}
 	}
-	reached := c.roster.Reach(step, now)
+	reached := c.Roster.Reach(step, now)
 	for _, x := range circle.Contacts {
 		reached = append(reached, alert.Reached{Contact: x})
 	}
@@ -111,13 +113,13 @@ func (c circles) of(s Incident, a incident.Audience, now time.Time) []incident.R
 }
 
 // cadence is how often each audience is told that has anybody in it.
-func (c circles) cadence() incident.Cadence {
+func (c IncidentOptions) cadence() incident.Cadence {
 	out := incident.Cadence{}
-	for sev, by := range c.rules.Cadence {
+	for sev, by := range c.Rules.Cadence {
 		out[sev] = maps.Clone(by)
 		for a := range by {
-			x, configured := c.rules.Circles[a]
-			if len(x.Refs)+len(x.Contacts) == 0 && (configured || a != incident.Responders || len(c.roster.People) == 0) {
+			x, configured := c.Rules.Circles[a]
+			if len(x.Refs)+len(x.Contacts) == 0 && (configured || a != incident.Responders || len(c.Roster.People) == 0) {
 				delete(out[sev], a)
 			}
 		}
@@ -165,7 +167,7 @@ func (a *App) Incidents(ctx context.Context, all bool) (out []IncidentView, err 
 	out = []IncidentView{}
 	for _, x := range slices.Backward(incident.FoldAll(events)) {
 		if all || x.Open() {
-			out = append(out, incidentView(x, c.rules, c.cadence(), now))
+			out = append(out, incidentView(x, c.Rules, c.cadence(), now))
 		}
 	}
 	return out, nil
@@ -183,7 +185,7 @@ func (a *App) Incident(ctx context.Context, name string) (v IncidentView, err er
 		return v, err
 	}
 	c := a.circles()
-	v = incidentView(x, c.rules, c.cadence(), time.Now())
+	v = incidentView(x, c.Rules, c.cadence(), time.Now())
 	v.Sending, err = sendingUpdates(ctx, s, x.ID)
 	return v, err
 }
@@ -207,7 +209,7 @@ func (a *App) IncidentSummary(ctx context.Context, name, person string) ([]strin
 		return nil, err
 	}
 	c := a.circles()
-	return v.Summary(time.Now(), c.cadence(), c.rules.WarnAt, c.roster.People[person].Zone), nil
+	return v.Summary(time.Now(), c.cadence(), c.Rules.WarnAt, c.Roster.People[person].Zone), nil
 }
 
 // ActOnIncident does one thing in an incident, as a person. It is kept when it

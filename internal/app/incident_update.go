@@ -20,14 +20,16 @@ const kindAnnouncement = "announcement"
 // UpdateDelivery is one update on its way to one contact, with every attempt.
 type UpdateDelivery struct {
 	AlertDelivery
-	Incident string             `json:"incident"`
-	Update   string             `json:"update"`
-	Audience incident.Audience  `json:"audience"`
-	Subject  string             `json:"subject"`
-	Text     string             `json:"text"`
-	Severity string             `json:"severity"`
-	All      []alert.Attempt    `json:"all"`
-	Notice   *incident.Reminded `json:"notice,omitempty"` // a reminder, not an update
+	Incident string            `json:"incident"`
+	Update   string            `json:"update"`
+	Audience incident.Audience `json:"audience"`
+	Subject  string            `json:"subject"`
+	Text     string            `json:"text"`
+	All      []alert.Attempt   `json:"all"`
+	Notice   bool              `json:"notice,omitempty"` // a word to who has a role, not an update
+	Over     bool              `json:"over,omitempty"`   // the incident was resolved when it was written
+
+	flying bool
 }
 
 // sendingUpdates are the deliveries of an incident's updates that have not come
@@ -113,7 +115,7 @@ func (a *App) draft(s Incident, q UpdateRequest, now time.Time) (IncidentDraft, 
 		}
 	}
 	if d.Text == "" {
-		d.Text = s.View(to).Named(c.rules.Names).Draft(now, d.Next, nil)
+		d.Text = s.View(to).Named(c.Rules.Names).Draft(now, d.Next, nil)
 	}
 	return d, nil
 }

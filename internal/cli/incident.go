@@ -141,9 +141,6 @@ func clockText(c app.IncidentClock) string {
 	}
 	switch c.State {
 	case "running":
-		if c.Objective == 0 {
-			return spanText(c.Used) + " so far"
-		}
 		return spanText(c.Left) + " left" + of
 	case "warned":
 		return "WARNED: " + spanText(c.Left) + " left" + of
@@ -151,8 +148,13 @@ func clockText(c app.IncidentClock) string {
 		return "MISSED: " + spanText(c.Used) + of
 	case "unknown":
 		return "unknown" + of
+	case "met":
+		return "met: " + spanText(c.Used) + of
 	}
-	return strings.TrimSpace(strings.TrimSuffix(string(c.State), "no objective") + " " + spanText(c.Used) + of)
+	if c.Runs() {
+		return spanText(c.Used) + " so far"
+	}
+	return spanText(c.Used)
 }
 
 func incidentShowCommand(g *globals) *cobra.Command {

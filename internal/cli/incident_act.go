@@ -200,7 +200,7 @@ func incidentAttachCommand(g *globals) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				defer func() { _ = f.Close() }() // it was only read
+				defer func() { _ = f.Close() }()                  // it was only read
 				data, err := io.ReadAll(io.LimitReader(f, 5<<20)) // more than is ever kept
 				if err != nil {
 					return fmt.Errorf("read the file: %w", err)

@@ -103,6 +103,8 @@ func (c Open) decide(d *decision) error {
 		return err
 	}
 	switch k := c.Cause; {
+	case strings.ContainsAny(c.Title, "\r\n"):
+		return refuse("the title is one line")
 	case !slices.Contains(Severities(), c.Severity):
 		return refuse("%q is no severity: it is one of sev1, sev2, sev3, sev4", c.Severity)
 	case k.Key == "" || k.Started.IsZero() || k.Detected.IsZero():
