@@ -2,8 +2,11 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -58,6 +61,9 @@ func (a *App) Serve(ctx context.Context) error {
 		o.Watchdogs = append(o.Watchdogs, Watchdog{Name: w.Name, URL: w.URL, Token: w.Token, Every: w.Every.Std()})
 	}
 	o.Incidents = a.circles()
+	if o.Peers, err = a.peers(); err != nil {
+		return err
+	}
 	if o.Paging, err = a.paging(); err != nil {
 		return err
 	}
@@ -66,6 +72,27 @@ func (a *App) Serve(ctx context.Context) error {
 		return err
 	}
 	return d.Run(ctx)
+}
+
+// peers are the other nodes of the configuration.
+func (a *App) peers() ([]Peer, error) {
+	var out []Peer
+	for _, p := range a.cfg.Peers {
+		x := Peer{Name: p.Name, URL: p.URL, Token: p.Token}
+		if p.RootCAFile != "" {
+			pem, err := os.ReadFile(p.RootCAFile)
+			if err != nil {
+				return nil, fmt.Errorf("peer %s: read root_ca_file: %w", p.Name, err)
+			}
+			pool := x509.NewCertPool()
+			if !pool.AppendCertsFromPEM(pem) {
+				return nil, fmt.Errorf("peer %s: %s holds no certificate in PEM form", p.Name, p.RootCAFile)
+			}
+			x.TLS = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+		}
+		out = append(out, x)
+	}
+	return out, nil
 }
 
 func (a *App) secrets() []secret.Value {
@@ -85,6 +112,9 @@ func (a *App) secrets() []secret.Value {
 	}
 	for _, w := range a.cfg.Watchdogs {
 		out = append(out, w.URL, w.Token)
+	}
+	for _, p := range a.cfg.Peers {
+		out = append(out, p.Token)
 	}
 	return out
 }

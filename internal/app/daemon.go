@@ -117,6 +117,7 @@ type DaemonOptions struct {
 	Paging       PagerOptions
 	Incidents    IncidentOptions
 	Watchdogs    []Watchdog
+	Peers        []Peer         // other nodes that watch the same targets
 	Sources      []Source       // who may post alerts
 	Expected     []ExpectedBeat // signs of life that others give
 	PublicURL    string         // how people reach the listener; empty for no links in pages
@@ -145,6 +146,7 @@ type running struct {
 	pager   *pager
 	notes   *line // what is written down after it was acted upon
 	doors   *doors
+	peers   *peers
 
 	requestsFail bool // used by one goroutine at a time
 	undo         []func(context.Context) error

@@ -127,7 +127,7 @@ func (d *doors) link(alertID, person string, now time.Time) string {
 
 // server is the doors as the listener takes them.
 func (d *doors) server() server.Doors {
-	return server.Doors{Receive: d.receive, Beat: d.beat, Show: d.show, Acknowledge: d.acknowledge, Calendar: d.calendar}
+	return server.Doors{Receive: d.receive, Beat: d.beat, Show: d.show, Acknowledge: d.acknowledge, Calendar: d.calendar, Peer: d.r.peers.answer}
 }
 
 func publicHost(public string) string {

@@ -58,6 +58,18 @@ func (w *watch) headroomOnce(ctx context.Context) {
 	w.tellReplication(ctx, h)
 }
 
+// identity is what the server says of itself, by which two nodes know that they
+// speak of the same one: its system identifier and when it started. Empty when
+// that is not known.
+func (w *watch) identity() (system string, started time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.room == nil {
+		return "", time.Time{}
+	}
+	return w.room.Last.SystemID, w.room.Last.Started
+}
+
 // unseenFor is how long what cannot be read any more is still told of.
 const unseenFor = time.Hour
 

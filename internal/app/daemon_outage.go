@@ -80,10 +80,14 @@ func (r *running) startWatching(ctx context.Context) {
 		if resume != nil {
 			r.signalOutage(ctx, w.Target, *resume) // the server before may have ended before it paged
 		}
+		on := func(e monitor.Event) { events.add(func(ctx context.Context) { r.onWatch(ctx, w, e) }) }
+		if len(r.o.Peers) > 0 {
+			b := &bench{r: r, w: w, line: newLine(), told: resume != nil}
+			parts.Go(func() { b.run(ctx) })
+			on = func(e monitor.Event) { b.line.add(func(ctx context.Context) { b.take(ctx, e) }) }
+		}
 		w.seen = monitor.NewWatcher(monitor.Options{
-			Target: w.Target, Eyes: w.Eyes, Rules: w.WatchRules, Every: w.WatchEvery, Pulse: pulse,
-			On:     func(e monitor.Event) { events.add(func(ctx context.Context) { r.onWatch(ctx, w, e) }) },
-			Resume: resume,
+			Target: w.Target, Eyes: w.Eyes, Rules: w.WatchRules, Every: w.WatchEvery, Pulse: pulse, On: on, Resume: resume,
 		})
 		parts.Go(func() { w.seen.Run(ctx) })
 	}

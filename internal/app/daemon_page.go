@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/refloat-db/refloat/internal/alert"
+	"github.com/refloat-db/refloat/internal/monitor"
 	"github.com/refloat-db/refloat/internal/status"
 	"github.com/refloat-db/refloat/internal/target"
 )
@@ -33,6 +34,7 @@ func (r *running) startPaging(ctx context.Context) error {
 		return err
 	}
 	o.AckURL = r.doors.link
+	r.peers = newPeers(r)
 	// The journal is written apart: a store that hangs holds up neither a page nor
 	// the next outage.
 	r.notes = newLine()
@@ -42,6 +44,7 @@ func (r *running) startPaging(ctx context.Context) error {
 	if err := r.pager.load(ctx); err != nil {
 		return err
 	}
+	r.endRemoved(ctx)
 	ctx, end := context.WithCancel(ctx)
 	r.answerRequests(ctx) // before anybody is paged: what they ask may be not to
 	noting, noted := context.WithCancel(context.WithoutCancel(ctx))
@@ -58,6 +61,7 @@ func (r *running) startPaging(ctx context.Context) error {
 	parts.Go(func() { r.watchCover(ctx) })
 	parts.Go(func() { r.pager.watchChannels(ctx) })
 	parts.Go(func() { r.tellWatchdogs(ctx) })
+	parts.Go(func() { r.peers.watch(ctx) })
 	parts.Go(func() { r.doors.watchExpected(ctx) })
 	r.later(func(context.Context) error {
 		end()
@@ -65,6 +69,31 @@ func (r *running) startPaging(ctx context.Context) error {
 		return nil
 	})
 	return nil
+}
+
+// endRemoved ends alerts about nodes and watchdogs that are no longer in the
+// configuration: nobody would.
+func (r *running) endRemoved(ctx context.Context) {
+	known := map[string]bool{}
+	for _, x := range r.o.Peers {
+		known["peer/"+x.Name] = true
+	}
+	for _, x := range r.o.Watchdogs {
+		known["watchdog/"+x.Name] = true
+	}
+	r.pager.mu.Lock()
+	var over []alert.Signal
+	for _, a := range r.pager.alerts {
+		s := a.Signal
+		if a.State == alert.Firing && s.Source == "refloat" && (s.Code == "peer" || s.Code == "watchdog") && !known[s.Key] {
+			s.Firing, s.At = false, time.Now()
+			over = append(over, s)
+		}
+	}
+	r.pager.mu.Unlock()
+	for _, s := range over {
+		r.pager.Signal(ctx, s)
+	}
 }
 
 // watchCover tells of gaps in on-call cover before they begin, and that there is
@@ -168,6 +197,12 @@ func (r *running) watchBlind(ctx context.Context) {
 			w.raise(ctx, status.Alarm{Code: status.AlarmBlind, Detail: "nobody can tell whether it serves: " + s.Blind, Next: "see that refloat server has the processor and the file descriptors that it needs"})
 		} else {
 			w.clear(ctx, status.AlarmBlind, "*")
+			w.mu.Lock()
+			here := w.elsewhere != ""
+			w.mu.Unlock()
+			if !here && s.State == monitor.Up { // the server before this one may have raised it
+				w.clear(ctx, status.AlarmNetwork, "*")
+			}
 		}
 	}
 }

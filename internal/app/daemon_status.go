@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/refloat-db/refloat/internal/backup"
+	"github.com/refloat-db/refloat/internal/monitor"
 	"github.com/refloat-db/refloat/internal/proof"
 	"github.com/refloat-db/refloat/internal/repository"
 	"github.com/refloat-db/refloat/internal/status"
@@ -197,6 +198,9 @@ func (w *watch) live(now time.Time) status.Facts {
 		f.Watch = &status.Watch{State: string(s.State), At: s.Last.End(), Took: s.Last.Took, Reason: s.Blind}
 		if s.Outage != nil {
 			f.Watch.Reason = s.Outage.Reason
+		}
+		if w.elsewhere != "" {
+			f.Watch.State, f.Watch.Reason = string(monitor.Unknown), w.elsewhere
 		}
 	}
 	if !w.repoRead {

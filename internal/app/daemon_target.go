@@ -55,26 +55,28 @@ type watch struct {
 	record  recordFunc
 	enqueue enqueueFunc
 
-	mu                     sync.Mutex
-	mark                   status.LogMark // the latest told
-	kept                   status.LogMark // the latest in the store
-	beat                   target.Beat
-	slot                   status.Slot
-	server                 target.LSN
-	restart                func() // ends the Receive that runs
-	giveUp                 *target.Slot
-	drops                  int             // counts slots given up, to tell what was seen before from what was seen after
-	since                  time.Time       // the start, from which quiet is counted
-	arrived                chan struct{}   // closed when the first log arrives
-	raised                 map[string]bool // by code: an alarm may be up; absent when not known yet
-	raises                 int             // counts raised alarms
-	raising                sync.Mutex      // held while an alarm is raised
-	repo                   status.Facts    // what the repository said last
-	repoRead               bool
-	heard                  time.Time // log, or an idle server's word, arrived last; guarded by mu
-	toldOnce               bool
-	told                   string           // the trouble told last; guarded by mu
-	room                   *headroom        // as last seen, not changed after; guarded by mu
+	mu        sync.Mutex
+	mark      status.LogMark // the latest told
+	kept      status.LogMark // the latest in the store
+	beat      target.Beat
+	slot      status.Slot
+	server    target.LSN
+	restart   func() // ends the Receive that runs
+	giveUp    *target.Slot
+	drops     int             // counts slots given up, to tell what was seen before from what was seen after
+	since     time.Time       // the start, from which quiet is counted
+	arrived   chan struct{}   // closed when the first log arrives
+	raised    map[string]bool // by code: an alarm may be up; absent when not known yet
+	raises    int             // counts raised alarms
+	raising   sync.Mutex      // held while an alarm is raised
+	repo      status.Facts    // what the repository said last
+	repoRead  bool
+	heard     time.Time // log, or an idle server's word, arrived last; guarded by mu
+	toldOnce  bool
+	told      string    // the trouble told last; guarded by mu
+	room      *headroom // as last seen, not changed after; guarded by mu
+	elsewhere string    // the target serves other nodes, and not this one: why; guarded by mu
+
 	shortages, replication alarmSet         // used by the look at headroom alone
 	pager                  *pager           // told of what a person must know
 	seen                   *monitor.Watcher // nil when the target is not watched

@@ -40,3 +40,28 @@ func TestInbound(t *testing.T) {
 		}
 	}
 }
+
+func TestPeers(t *testing.T) {
+	const base = "version: 1\nrepository: {url: \"file:///r\", passphrase_env: PASS}\n"
+	longer := func(k string) (string, bool) {
+		if k == "TOKEN" {
+			return "a-token-of-some-length", true
+		}
+		return env(k)
+	}
+	c, err := Parse("refloat.yaml", []byte(base+"peers: [{name: fra, url: \"https://refloat.example.org\", token_env: TOKEN}, {name: here, url: \"http://127.0.0.1:9465\", token_env: TOKEN}]\n"), longer)
+	if err != nil || len(c.Peers) != 2 || c.Peers[0].Token.Reveal() == "" {
+		t.Fatalf("%v %+v", err, c.Peers)
+	}
+	for text, want := range map[string]string{
+		"{name: fra, url: \"http://refloat.example.org\", token_env: TOKEN}":      "http only to this machine",
+		"{name: fra, url: \"https://u:p@refloat.example.org\", token_env: TOKEN}": "wants the form",
+		"{name: fra, url: \"https://refloat.example.org\"}":                       "needs token_file",
+		"{name: Fra, url: \"https://refloat.example.org\", token_env: TOKEN}":     "needs a name",
+		"{name: fra, token_env: TOKEN}":                                           "wants the form",
+	} {
+		if _, err := Parse("refloat.yaml", []byte(base+"peers: ["+text+"]\n"), longer); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

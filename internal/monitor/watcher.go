@@ -129,6 +129,18 @@ func (w *Watcher) Tell(ctx context.Context, l target.Look) {
 	}
 }
 
+// Ask looks once over a fresh connection, for somebody else.
+func (w *Watcher) Ask(ctx context.Context) target.Look {
+	l := w.o.Eyes.Look(ctx, w.patience())
+	if w.o.Rules.Standby && l.Sees == target.ReadOnly {
+		l.Sees = target.Serving
+	}
+	if w.o.Pulse.HeldUp(l.At, l.End()) > w.o.Rules.Patience/4 && l.Sees != target.Serving {
+		l.Sees, l.Detail = target.Blind, "this process was held up"
+	}
+	return l
+}
+
 // Run watches until ctx ends, and leaves no goroutine behind.
 func (w *Watcher) Run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
+	"encoding/json"
 	"errors"
 	"html/template"
 	"io"
@@ -23,11 +24,13 @@ type Doors struct {
 	Acknowledge func(ctx context.Context, token string) (Acknowledgement, error)
 	// Calendar is an iCalendar feed by its token.
 	Calendar func(token string, now time.Time) ([]byte, error)
+	// Peer answers a question of another node, as JSON.
+	Peer func(ctx context.Context, token, what string, body []byte) (any, error)
 }
 
 // door says whether a path is one that asks for a token of its own.
 func door(path string) bool {
-	for _, p := range []string{"/in/", "/heartbeat/", "/ack/", "/calendar/"} {
+	for _, p := range []string{"/in/", "/heartbeat/", "/ack/", "/calendar/", "/peer/"} {
 		if strings.HasPrefix(path, p) {
 			return true
 		}
@@ -75,6 +78,9 @@ func (s *Server) doors(mux *http.ServeMux) {
 		mux.HandleFunc("POST /heartbeat/{name}", beat)
 		mux.HandleFunc("GET /heartbeat/{name}", beat)
 	}
+	if d.Peer != nil {
+		mux.HandleFunc("POST /peer/{what}", s.peer)
+	}
 	if d.Calendar != nil {
 		mux.HandleFunc("GET /calendar/{token}", s.calendar)
 	}
@@ -92,6 +98,24 @@ func (s *Server) doors(mux *http.ServeMux) {
 			a, err := d.Acknowledge(r.Context(), r.PathValue("token"))
 			s.acknowledgement(w, r, a, err)
 		})
+	}
+}
+
+// peer answers another node.
+func (s *Server) peer(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxMessage))
+	if err != nil {
+		text(w, http.StatusRequestEntityTooLarge, "the message is too large, or did not arrive whole\n")
+		return
+	}
+	answer, err := s.o.Doors.Peer(r.Context(), bearer(r), r.PathValue("what"), body)
+	if err != nil {
+		s.answer(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(answer); err != nil {
+		s.o.Logger.WarnContext(r.Context(), "answer another node", "error", err)
 	}
 }
 
@@ -125,6 +149,8 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, ErrDenied):
 		w.Header().Set("WWW-Authenticate", `Bearer realm="refloat"`)
 		text(w, http.StatusUnauthorized, ErrDenied.Error()+"\n")
+	case errors.Is(err, ErrUnknown):
+		text(w, http.StatusNotFound, ErrUnknown.Error()+"\n")
 	case errors.Is(err, ErrMessage):
 		text(w, http.StatusBadRequest, s.redact(err.Error())+"\n")
 	default:

@@ -56,6 +56,7 @@ const (
 	AlarmTwoPrimaries = "two-primaries"   // two servers of one cluster take writes
 	AlarmLag          = "replication-lag" // a standby is too far behind
 	AlarmStandby      = "standby-missing" // fewer standbys stream than promised
+	AlarmNetwork      = "network"         // the target serves other nodes, and not this one
 	AlarmOutage       = "outage"          // the target does not serve
 	AlarmFinding      = "finding"         // the audit found something grave
 )
