@@ -176,6 +176,10 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("REFLOAT_TEST_WRITER"); dir != "" {
 		writer(dir)
 	}
+	if dir := os.Getenv("REFLOAT_TEST_ACTOR"); dir != "" {
+		actor(dir)
+		return
+	}
 	os.Exit(m.Run())
 }
 
@@ -239,6 +243,68 @@ func TestNothingReportedIsLostByKill(t *testing.T) {
 		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// acts is how often each of several processes acts.
+const acts = 25
+
+// actor looks at a subject, decides and adds, again whenever somebody was
+// faster.
+func actor(dir string) {
+	ctx := context.Background()
+	s, err := Open(ctx, dir)
+	if err != nil {
+		panic(err)
+	}
+	for done := 0; done < acts; {
+		have, err := s.ReadScope(ctx, "incident/inc-1", 0)
+		if err != nil {
+			panic(err)
+		}
+		last := int64(0)
+		if n := len(have); n > 0 {
+			last = have[n-1].Seq
+		}
+		_, err = s.AppendAfter(ctx, "incident/inc-1", last, journal.Event{Time: time.Unix(1, 0), Actor: "a", Subject: "incident/inc-1", Kind: "k", Body: len(have)})
+		switch {
+		case err == nil:
+			done++
+		case !errors.Is(err, journal.ErrMoved):
+			panic(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		panic(err)
+	}
+}
+
+func TestProcessesThatActAtOnceAllDo(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	const processes = 4
+	var all []*exec.Cmd
+	for range processes {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env, cmd.Stderr = append(os.Environ(), "REFLOAT_TEST_ACTOR="+dir), os.Stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, cmd)
+	}
+	for _, cmd := range all {
+		if err := cmd.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := s.ReadScope(context.Background(), "incident/", 0)
+	if err != nil || len(got) != processes*acts {
+		t.Fatalf("%d of %d acts are there: %v", len(got), processes*acts, err)
+	}
+	for i, e := range got { // each was decided by who knew all that came before
+		if string(e.Body) != strconv.Itoa(i) {
+			t.Fatalf("act %d was decided after %s", i, e.Body)
 		}
 	}
 }
