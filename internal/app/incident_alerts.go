@@ -115,7 +115,7 @@ func (m *incidentRoom) homeOf(a alert.Alert) (*incident.State, bool) {
 		func(s *incident.State) bool { return s.HasCause(alertCause(a).Key) },
 		func(s *incident.State) bool {
 			same := slices.ContainsFunc(s.Causes, func(c incident.Cause) bool { return strings.HasPrefix(c.Key, "alert/"+a.Signal.Key+"/") })
-			return s.Open() && (same || s.About(a.Signal.Target)) && (a.State == alert.Firing || a.ResolvedAt.After(s.Started))
+			return (s.Open() && same || s.Takes(a.Signal.Target, a.StartedAt)) && (a.State == alert.Firing || a.ResolvedAt.After(s.Started))
 		},
 	} {
 		for _, s := range slices.Backward(m.order) {

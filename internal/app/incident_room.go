@@ -40,6 +40,7 @@ type incidentRoom struct {
 	pager      *pager
 	log        *slog.Logger
 	outages    func(now time.Time) []monitor.Outage // those that the watch sees open
+	restorable func(target string) time.Time        // up to which the log is stored; nil for unknown
 	box        *updateBox
 
 	all    map[string]*incident.State
@@ -63,6 +64,16 @@ func (r *running) startIncidents(ctx context.Context) {
 		}
 		return out
 	})
+	m.restorable = func(id string) time.Time {
+		for _, w := range r.targets {
+			if string(w.Target) == id {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				return w.mark.ServerTime
+			}
+		}
+		return time.Time{}
+	}
 	for _, w := range r.targets {
 		m.objectives[string(w.Target)] = incidentObjectives(w.Objectives)
 	}
@@ -188,6 +199,9 @@ func passed(err error) error {
 // open about the same target. Whoever else does so at the same moment, it
 // happens once.
 func (m *incidentRoom) open(ctx context.Context, title string, sev incident.Severity, team string, c incident.Cause, now time.Time) error {
+	if m.restorable != nil {
+		c.Restorable = m.restorable(c.Target)
+	}
 	kept, err := incident.ActOnAll(ctx, incidentLog{m.store}, func(all []incident.State) ([]incident.Event, error) {
 		same, seen := incident.Opening(all, c)
 		switch {

@@ -57,11 +57,13 @@ func (th *theatre) begin() {
 	if err := p.load(th.t.Context()); err != nil {
 		th.t.Fatal(err)
 	}
+	cadence := incident.DefaultCadence()
+	cadence[incident.Sev1][incident.Responders] = 30 * time.Minute
 	circle := func(name string) config.Circle {
 		return config.Circle{Contacts: []alert.Contact{{ID: "audience." + name, Via: alert.Webhook, Address: name}}}
 	}
 	o := IncidentOptions{Roster: people, Rules: config.IncidentRules{
-		Outages: alert.Low, Alerts: alert.Critical, WarnAt: incident.DefaultWarnAt(), Cadence: incident.DefaultCadence(), Names: map[string]string{"shop": "The web shop"},
+		Outages: alert.Low, Alerts: alert.Critical, WarnAt: incident.DefaultWarnAt(), Cadence: cadence, Names: map[string]string{"shop": "The web shop"},
 		Circles: map[incident.Audience]config.Circle{incident.Clients: circle("acme"), incident.Teams: circle("sales")},
 	}}
 	th.incidentRoom = newIncidentRoom(o, s, p, log, func(time.Time) []monitor.Outage { return th.open })
@@ -187,6 +189,16 @@ func TestAnOutageOpensOneIncident(t *testing.T) {
 	if s := th.folded()[0]; !s.Mitigated.Equal(second.Recovered) {
 		t.Errorf("mitigated %s", s.Mitigated)
 	}
+	th.look(5 * time.Hour)
+	if got := fmt.Sprint(th.firing("incident-unresolved")); got != "[incident-unresolved/inc-1 medium]" {
+		t.Error(got)
+	}
+	third := th.outage() // long after: another incident
+	th.open = []monitor.Outage{third}
+	th.look(time.Second)
+	if all := th.folded(); len(all) != 2 || all[1].Causes[0].Started != third.FirstBad {
+		t.Errorf("%d incidents", len(all))
+	}
 	if got := th.kinds("inc-1"); strings.Count(got, "opened") != 1 || strings.Count(got, "cause.joined") != 1 || strings.Count(got, "alert.gathered") != 2 || strings.Count(got, "alert.acknowledged") != 2 {
 		t.Error(got)
 	}
@@ -276,8 +288,13 @@ func TestClocksWarnThroughRestarts(t *testing.T) {
 	th := newTheatre(t)
 	th.look(0)
 	o := th.outage()
+	th.restorable = func(string) time.Time { return o.FirstBad.Add(-2 * time.Minute) }
 	th.open = []monitor.Outage{o}
 	th.look(time.Second)
+	if got := fmt.Sprint(th.firing("incident-clock/")); got != "[incident-clock/inc-1/data-loss medium]" {
+		t.Error(got)
+	}
+	th.do("ada", incident.MeasureDataLoss{Measured: incident.Measured{Loss: time.Second, Source: "the last order"}})
 	th.do("ada", incident.TakeRole{Role: incident.Commander})
 	at := th.now
 	steps := map[time.Duration]string{
@@ -301,7 +318,7 @@ func TestClocksWarnThroughRestarts(t *testing.T) {
 		t.Errorf("after the end: %v", got)
 	}
 	got := th.kinds("inc-1")
-	if strings.Count(got, "clock.warned") != 2 || strings.Count(got, "clock.missed") != 1 {
+	if strings.Count(got, "clock.warned") != 3 || strings.Count(got, "clock.missed") != 1 {
 		t.Error(got)
 	}
 	words := 0

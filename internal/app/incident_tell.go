@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/refloat-db/refloat/internal/alert"
@@ -91,7 +92,7 @@ func (m *incidentRoom) signal(ctx context.Context, now time.Time) {
 		if s.MergedInto != "" {
 			continue
 		}
-		for _, x := range append(append(m.clockSignals(s, now), m.updateSignals(s, now)...), m.box.signals(s, now)...) {
+		for _, x := range slices.Concat(m.clockSignals(s, now), m.updateSignals(s, now), m.box.signals(s, now), unresolved(s, now)) {
 			x.Source, x.Firing, x.Team, x.Labels = "incident", true, s.Team, map[string]string{"incident": s.ID}
 			if len(s.Targets) > 0 {
 				x.Target = s.Targets[0]
@@ -110,11 +111,29 @@ func (m *incidentRoom) signal(ctx context.Context, now time.Time) {
 	}
 }
 
+// unresolved is an incident that nobody closes although service is back for
+// long: what comes after is another.
+func unresolved(s *incident.State, now time.Time) []alert.Signal {
+	if !s.Open() || s.Mitigated.IsZero() || now.Sub(s.Mitigated) < incident.Aftermath {
+		return nil
+	}
+	return []alert.Signal{{
+		Key: "incident-unresolved/" + s.ID, Code: "incident-unresolved", Severity: alert.Medium, At: s.Mitigated.Add(incident.Aftermath),
+		Summary: fmt.Sprintf("%s: nobody has resolved it, though service is back since %s", s.ID, s.Mitigated.UTC().Format("2006-01-02 15:04 UTC")), Next: "refloat incident resolve " + s.ID,
+	}}
+}
+
 // clockSignals are the warnings of a clock that runs: the last threshold that
 // was passed. The first is for the eye; the last, and a miss, page.
 func (m *incidentRoom) clockSignals(s *incident.State, now time.Time) []alert.Signal {
 	var out []alert.Signal
 	for _, c := range s.Clocks(now, m.Rules.WarnAt) {
+		if c.Name == incident.Loss && c.State == incident.Unknown && c.Objective > 0 && c.Risk > c.Objective && s.Open() {
+			out = append(out, alert.Signal{
+				Key: "incident-clock/" + s.ID + "/data-loss", Code: "incident-clock", Severity: alert.Medium, At: s.OpenedAt, Next: "refloat coverage shows what can be restored",
+				Summary: fmt.Sprintf("%s: a restore would lose %s of work; %s are allowed", s.ID, c.Risk.Round(time.Second), spanWords(c.Objective)),
+			})
+		}
 		if c.Name != incident.Resolution || !c.Runs() || !s.Open() || c.State != incident.Warned && c.State != incident.Missed {
 			continue
 		}

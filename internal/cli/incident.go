@@ -147,7 +147,10 @@ func clockText(c app.IncidentClock) string {
 	case "missed":
 		return "MISSED: " + spanText(c.Used) + of
 	case "unknown":
-		return "unknown" + of
+		if c.Risk > 0 {
+			return "not measured; a restore would lose " + spanText(c.Risk) + of
+		}
+		return "not measured" + of
 	case "met":
 		return "met: " + spanText(c.Used) + of
 	}

@@ -15,7 +15,7 @@ type Incidents struct {
 	Open      IncidentOpen                   `yaml:"open" jsonschema_description:"What opens an incident by itself."`
 	WarnAt    []int                          `yaml:"warn_at" jsonschema_description:"Percentages of an objective at which its clock warns. Default: [50, 80]."`
 	Audiences map[string]IncidentAudience    `yaml:"audiences" jsonschema_description:"Who belongs to responders, teams and clients. Responders are whoever is on call unless said otherwise, and whoever has a role."`
-	Updates   map[string]map[string]Duration `yaml:"updates" jsonschema_description:"How often each audience is told, by severity, like sev1: {teams: 30m, clients: 30m}; 0s for never. A severity that is named replaces its default: sev1 all 30m, sev2 teams and clients 1h, sev3 teams 4h."`
+	Updates   map[string]map[string]Duration `yaml:"updates" jsonschema_description:"How often each audience is told, by severity, like sev1: {teams: 30m, clients: 30m}; 0s for never. A severity that is named replaces its default: sev1 teams and clients 30m, sev2 teams and clients 1h, sev3 teams 4h."`
 	Names     map[string]string              `yaml:"names" jsonschema_description:"What people know targets by, for updates, like shop: The web shop."`
 
 	// Rules are what all of this says, read and checked.

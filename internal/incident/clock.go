@@ -35,6 +35,9 @@ type Clock struct {
 	From      time.Time     `json:"from,omitzero"`
 	Until     time.Time     `json:"until,omitzero"` // empty while it runs
 	State     ClockState    `json:"state"`
+	// Risk is the loss that a restore would mean, of a loss that nobody has
+	// measured: from the moment up to which the log is stored to the beginning.
+	Risk time.Duration `json:"risk,omitempty"`
 }
 
 // Percent is how much of the objective is used.
@@ -64,7 +67,13 @@ func (s State) Clocks(now time.Time, warnAt []int) []Clock {
 		clock(Resolution, s.Objectives.Resolution, s.Started, until, now, warnAt),
 	}
 	loss := Clock{Name: Loss, Objective: s.Objectives.DataLoss, State: Unknown}
+	for _, c := range s.Causes {
+		if !c.Restorable.IsZero() {
+			loss.Risk = max(loss.Risk, c.Started.Sub(c.Restorable))
+		}
+	}
 	if s.DataLoss != nil {
+		loss.Risk = 0
 		loss.Used, loss.State = s.DataLoss.Loss, verdict(s.DataLoss.Loss, loss.Objective)
 	}
 	return append(all, loss)
@@ -123,6 +132,9 @@ func (s State) DueWarnings(now time.Time, warnAt []int) []Command {
 					out = append(out, TellClock{told, false})
 				}
 			}
+		}
+		if c.State == Unknown && c.Objective > 0 && c.Risk > c.Objective && s.Open() && !s.warned(c.Name, 100, false) {
+			out = append(out, TellClock{ClockTold{Clock: c.Name, Percent: 100, Objective: c.Objective, Used: c.Risk}, false})
 		}
 		if told.Percent = c.Percent(); c.State == Missed && !s.warned(c.Name, 0, true) && s.MergedInto == "" {
 			out = append(out, TellClock{told, true})

@@ -200,7 +200,7 @@ func Opening(all []State, c Cause) (joins State, seen bool) {
 		}
 	}
 	for _, s := range all {
-		if s.Open() && s.About(c.Target) {
+		if s.Takes(c.Target, c.Started) {
 			return s, false
 		}
 	}

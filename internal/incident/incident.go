@@ -117,6 +117,9 @@ type Cause struct {
 	Started  time.Time `json:"started"`        // first bad observation
 	Detected time.Time `json:"detected"`       // confirmed, or seen by a person
 	Ended    time.Time `json:"ended,omitzero"` // of an outage: it serves again
+	// Restorable is the moment up to which the target's log was stored when the
+	// cause was noted; empty when that is not known.
+	Restorable time.Time `json:"restorable,omitzero"`
 }
 
 // Open reports that an outage goes on.

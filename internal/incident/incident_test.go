@@ -183,6 +183,7 @@ func TestAMissedObjectiveIsNeverToldAsMet(t *testing.T) {
 
 func TestWarningsComeBeforeAndOnce(t *testing.T) {
 	r := newRoom(t)
+	r.do(0, Server, Join{Cause: Cause{Key: "outage/till", Kind: FromOutage, Target: "till", Reason: "x", Started: after(0), Detected: after(0), Restorable: after(-2 * time.Minute)}})
 	var told []string
 	for at := time.Duration(0); at < 6*time.Hour; at += 10 * time.Minute {
 		for _, c := range r.DueWarnings(after(at), DefaultWarnAt()) {
@@ -194,7 +195,7 @@ func TestWarningsComeBeforeAndOnce(t *testing.T) {
 			}
 		}
 	}
-	if got := strings.Join(told, "; "); got != "2h0m0s resolution 50 false; 3h20m0s resolution 80 false; 4h10m0s resolution 104 true" {
+	if got := strings.Join(told, "; "); got != "0s data-loss 100 false; 2h0m0s resolution 50 false; 3h20m0s resolution 80 false; 4h10m0s resolution 104 true" {
 		t.Error(got)
 	}
 }
@@ -287,6 +288,13 @@ func TestMergeKeepsWhatBothWere(t *testing.T) {
 	}
 	if s, seen := Opening(all, outage("shop", time.Hour)); seen || s.ID != "inc-2" {
 		t.Errorf("a second outage joins %q (%v)", s.ID, seen)
+	}
+	done := b
+	done.Mitigated = after(time.Hour)
+	for began, joins := range map[time.Duration]bool{2 * time.Hour: true, 5 * time.Hour: true, 5*time.Hour + time.Second: false} {
+		if s, _ := Opening([]State{done}, outage("shop", began)); (s.ID != "") != joins {
+			t.Errorf("an outage %s after the first joins %q", began, s.ID)
+		}
 	}
 	if s, seen := Opening(all, outage("mail", 0)); seen || s.ID != "" || NextID(all) != "inc-3" {
 		t.Errorf("another target's joins %q", s.ID)
@@ -397,7 +405,6 @@ func TestSummaryTellsWhatMatters(t *testing.T) {
 		"ada is commander; free: communications, operations, scribe.",
 		"Last note, 02:03 UTC, ben: the volume is gone",
 		"To do, t1: find the last backup (ben)",
-		"Responders were told nothing yet, NEXT IS LATE since 02:30 UTC.",
 		"Teams were told at 02:10 UTC that it is investigating, NEXT IS LATE since 02:40 UTC.",
 		"Clients were told nothing yet, NEXT IS LATE since 02:30 UTC.",
 	}

@@ -153,6 +153,16 @@ func (s State) About(target string) bool {
 	return target != "" && slices.Contains(s.Targets, target)
 }
 
+// Aftermath is how long after service is back more trouble of the same target
+// belongs to the same incident, though nobody has resolved it.
+const Aftermath = 4 * time.Hour
+
+// Takes reports whether trouble of a target that began at a moment belongs to
+// it.
+func (s State) Takes(target string, began time.Time) bool {
+	return s.Open() && s.About(target) && (s.Mitigated.IsZero() || began.Sub(s.Mitigated) <= Aftermath)
+}
+
 // Update finds an update; nil when there is none.
 func (s State) Update(id string) *Update {
 	for i := range s.Updates {

@@ -25,6 +25,9 @@ func (s State) Summary(now time.Time, cadence Cadence, warnAt []int, zone *time.
 		if c.Name == Resolution && c.Objective > 0 {
 			line("%s", c.plain())
 		}
+		if c.Risk > 0 && s.Open() {
+			line("A restore now would lose %s of work; %s are allowed.", span(c.Risk), span(c.Objective))
+		}
 	}
 	line("%s", s.who())
 	if n := len(s.Notes); n > 0 {

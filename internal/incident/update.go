@@ -183,7 +183,7 @@ type Cadence map[Severity]map[Audience]time.Duration
 // DefaultCadence is what a configuration that says nothing means.
 func DefaultCadence() Cadence {
 	return Cadence{
-		Sev1: {Responders: 30 * time.Minute, Teams: 30 * time.Minute, Clients: 30 * time.Minute},
+		Sev1: {Teams: 30 * time.Minute, Clients: 30 * time.Minute},
 		Sev2: {Teams: time.Hour, Clients: time.Hour},
 		Sev3: {Teams: 4 * time.Hour},
 	}
