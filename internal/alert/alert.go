@@ -132,6 +132,9 @@ type Message struct {
 	// AckURL acknowledges when it is opened and confirmed; empty when there is
 	// nothing to acknowledge or no address of ours to link to.
 	AckURL string `json:"ack_url,omitempty"`
+	// ReplyTo is an address that acknowledges when mail that begins with "ack"
+	// comes to it; empty for none.
+	ReplyTo string `json:"-"`
 	// AckCommand does the same on the command line.
 	AckCommand string    `json:"ack_command,omitempty"`
 	At         time.Time `json:"at"`

@@ -106,3 +106,6 @@ func opened(token string, key []byte, label string) (string, error) {
 	}
 	return string(body), nil
 }
+
+// equal compares without telling by its time how much is right.
+func equal(a, b string) bool { return hmac.Equal([]byte(a), []byte(b)) }

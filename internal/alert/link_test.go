@@ -2,6 +2,7 @@ package alert
 
 import (
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -60,4 +61,26 @@ func FuzzReadLink(f *testing.F) {
 			t.Errorf("%q reads as %+v, which signs as %q", token, l, l.Sign(key))
 		}
 	})
+}
+
+func TestReplyTokens(t *testing.T) {
+	key := []byte("0123456789abcdef")
+	people := []string{"ada", "ben"}
+	for _, person := range []string{"ada", "ben", ""} {
+		token := ReplyToken("0123456789ab", person, key)
+		if len("refloat-at-most-+"+token) > 64 {
+			t.Errorf("%s is too long for an address", token)
+		}
+		if l, err := ReadReplyToken(strings.ToUpper(token), people, key); err != nil || l.Person != person || l.Alert != "0123456789ab" {
+			t.Errorf("%s: %+v %v", person, l, err)
+		}
+		if _, err := ReadReplyToken(token, people, []byte("another key")); !errors.Is(err, ErrLinkInvalid) {
+			t.Error(err)
+		}
+	}
+	for _, token := range []string{"", ".", "0123456789ab", "0123456789ab.", ReplyToken("0123456789ab", "cyd", key), "0123456789ac" + ReplyToken("0123456789ab", "ada", key)[12:]} {
+		if l, err := ReadReplyToken(token, people, key); !errors.Is(err, ErrLinkInvalid) {
+			t.Errorf("%q: %+v %v", token, l, err)
+		}
+	}
 }

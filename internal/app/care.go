@@ -51,6 +51,7 @@ func (a *App) Serve(ctx context.Context) error {
 		return err
 	}
 	o.PublicURL = a.cfg.Server.PublicURL
+	o.Replies = Replies{Address: a.cfg.Email.Replies.Address, Listen: a.cfg.Email.Replies.Listen}
 	for _, s := range a.cfg.Inbound.Sources {
 		o.Sources = append(o.Sources, Source{Name: s.Name, Token: s.Token, Team: s.Team, Read: inboundReader(s.Kind)})
 	}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/refloat-db/refloat/internal/alert/email"
 	"github.com/refloat-db/refloat/internal/audit"
 	"github.com/refloat-db/refloat/internal/backup"
 	"github.com/refloat-db/refloat/internal/journal"
@@ -120,8 +121,9 @@ type DaemonOptions struct {
 	Peers        []Peer         // other nodes that watch the same targets
 	Sources      []Source       // who may post alerts
 	Expected     []ExpectedBeat // signs of life that others give
-	PublicURL    string         // how people reach the listener; empty for no links in pages
-	StopTimeout  time.Duration  // for a graceful stop; default 60 s
+	Replies      Replies
+	PublicURL    string        // how people reach the listener; empty for no links in pages
+	StopTimeout  time.Duration // for a graceful stop; default 60 s
 }
 
 // Daemon is `refloat server`: it keeps the log, beats, watches the slots, runs
@@ -147,6 +149,7 @@ type running struct {
 	notes   *line // what is written down after it was acted upon
 	doors   *doors
 	peers   *peers
+	inbox   *email.Inbox // answers to pages; nil for none
 
 	requestsFail bool // used by one goroutine at a time
 	undo         []func(context.Context) error
@@ -282,6 +285,9 @@ func (r *running) start(ctx context.Context) error {
 	}
 	r.later(r.jobs.Stop)
 	if err := r.listen(ctx); err != nil {
+		return err
+	}
+	if err := r.openInbox(ctx); err != nil {
 		return err
 	}
 	r.record(ctx, "server", "server.started", map[string]any{"version": r.o.Version, "targets": len(r.targets)})

@@ -34,6 +34,9 @@ func (r *running) startPaging(ctx context.Context) error {
 		return err
 	}
 	o.AckURL = r.doors.link
+	if r.o.Replies.Address != "" {
+		o.ReplyTo = r.replyTo
+	}
 	r.peers = newPeers(r)
 	// The journal is written apart: a store that hangs holds up neither a page nor
 	// the next outage.

@@ -38,7 +38,9 @@ type PagerOptions struct {
 	// AckURL makes the link that acknowledges an alert; nil, or an empty answer,
 	// for none.
 	AckURL func(alertID, person string, now time.Time) string
-	Logger *slog.Logger
+	// ReplyTo is the address that acknowledges it by mail; nil for none.
+	ReplyTo func(alertID, person string) string
+	Logger  *slog.Logger
 }
 
 // pager turns signals into alerts and alerts into deliveries, and sees every

@@ -48,6 +48,9 @@ func (p *pager) message(a alert.Alert, d alert.Delivery, now time.Time) alert.Me
 		if p.o.AckURL != nil {
 			m.AckURL = p.o.AckURL(a.ID, d.Person, now)
 		}
+		if p.o.ReplyTo != nil && d.Contact.Via == alert.Email {
+			m.ReplyTo = p.o.ReplyTo(a.ID, d.Person)
+		}
 	}
 	return m
 }

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"net"
+	"regexp"
 	"strings"
 
 	"github.com/refloat-db/refloat/internal/alert"
@@ -18,7 +20,15 @@ type Email struct {
 	PasswordEnv  string `yaml:"password_env" jsonschema_description:"Environment variable that holds the password."`
 	RootCAFile   string `yaml:"root_ca_file" jsonschema_description:"Certificates that the server's is checked against; none for the system's."`
 
+	Replies Replies `yaml:"replies" jsonschema_description:"Answers to pages, by which they are acknowledged."`
+
 	Password secret.Value `yaml:"-"`
+}
+
+// Replies say where answers to pages arrive.
+type Replies struct {
+	Address string `yaml:"address" jsonschema_description:"An address whose mail your mail server hands to refloat server, with whatever comes after a + in it: refloat@page.example.org."`
+	Listen  string `yaml:"listen" jsonschema_description:"Where refloat server takes it over SMTP; on this machine only. Default: 127.0.0.1:2525."`
 }
 
 func (l *loader) email(c *Config) {
@@ -38,6 +48,7 @@ func (l *loader) email(c *Config) {
 	if e.RootCAFile != "" {
 		l.place(&e.RootCAFile)
 	}
+	l.replies(&e.Replies)
 	switch {
 	case *e == (Email{}) && !wanted:
 	case e.Host == "":
@@ -50,5 +61,23 @@ func (l *loader) email(c *Config) {
 		l.fail("$.email.tls", "email.tls: plaintext is for this machine only, and %s is another", e.Host)
 	case e.Username != "" && e.PasswordFile == "" && e.PasswordEnv == "":
 		l.fail("$.email.username", "email.username needs password_file or password_env")
+	}
+}
+
+var replyAddress = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,15}@[a-z0-9.-]+$`)
+
+func (l *loader) replies(r *Replies) {
+	if *r == (Replies{}) {
+		return
+	}
+	if r.Listen == "" {
+		r.Listen = "127.0.0.1:2525"
+	}
+	host, _, err := net.SplitHostPort(r.Listen)
+	switch {
+	case !replyAddress.MatchString(r.Address):
+		l.fail("$.email.replies", "email.replies.address wants the form refloat@page.example.org, in lower case, with at most 16 characters before the @")
+	case err != nil || !alert.OnThisMachine(host):
+		l.fail("$.email.replies.listen", "email.replies.listen wants an address of this machine, like 127.0.0.1:2525: your mail server hands the mail over")
 	}
 }

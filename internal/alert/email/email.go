@@ -172,6 +172,11 @@ func (s *Sender) compose(m alert.Message) (*mail.Msg, error) {
 	if err := msg.To(m.To.Address); err != nil {
 		return nil, err
 	}
+	if m.ReplyTo != "" {
+		if err := msg.ReplyTo(m.ReplyTo); err != nil {
+			return nil, err
+		}
+	}
 	msg.Subject(m.Subject)
 	msg.SetDateWithValue(m.At)
 	domain := s.o.From[strings.LastIndexByte(s.o.From, '@')+1:]
@@ -192,6 +197,9 @@ func plain(m alert.Message) string {
 	if m.AckURL != "" {
 		b += "\nAcknowledge: " + m.AckURL + "\n"
 	}
+	if m.ReplyTo != "" {
+		b += "\nOr answer this mail with the word ack.\n"
+	}
 	if m.AckCommand != "" {
 		b += "\nOr on the command line: " + m.AckCommand + "\n"
 	}
@@ -206,6 +214,9 @@ func page(m alert.Message) string {
 		fmt.Fprintf(&b, `<p><a href="%s" style="display:inline-block;padding:12px 24px;background:#1a4fb4;color:#ffffff;text-decoration:none;border-radius:6px">Acknowledge</a></p>`, html.EscapeString(m.AckURL))
 	}
 	fmt.Fprintf(&b, `<pre style="font-family:monospace;white-space:pre-wrap">%s</pre>`, html.EscapeString(m.Body))
+	if m.ReplyTo != "" {
+		b.WriteString(`<p>Or answer this mail with the word <b>ack</b>.</p>`)
+	}
 	if m.AckCommand != "" {
 		fmt.Fprintf(&b, `<p>Or on the command line: <code>%s</code></p>`, html.EscapeString(m.AckCommand))
 	}

@@ -140,7 +140,7 @@ func (m *mailServer) sender(t *testing.T, o Options) *Sender {
 func message() alert.Message {
 	return alert.Message{
 		ID: "m1", Kind: alert.Page, To: alert.Contact{ID: "ada.email", Via: alert.Email, Address: "ada@example.org"}, Alert: alert.Alert{ID: "a7"},
-		Subject: "[HIGH] shop refuses connections", Body: "shop refuses connections\n<b>\n", AckURL: "https://refloat.example.org/ack/xyz", AckCommand: "refloat ack a7", At: time.Now(),
+		Subject: "[HIGH] shop refuses connections", Body: "shop refuses connections\n<b>\n", AckURL: "https://refloat.example.org/ack/xyz", AckCommand: "refloat ack a7", ReplyTo: "refloat+a7.x@page.example.org", At: time.Now(),
 	}
 }
 
@@ -163,7 +163,7 @@ func TestMailArrivesWhole(t *testing.T) {
 				t.Error("did not sign in")
 			}
 			got := strings.Join(m.got, "")
-			for _, want := range []string{"To: <ada@example.org>", "Message-ID: <m1@example.org>", "X-Refloat-Alert: a7", "Auto-Submitted: auto-generated", "https://refloat.example.org/ack/xyz", "refloat ack a7", "text/html"} {
+			for _, want := range []string{"To: <ada@example.org>", "Message-ID: <m1@example.org>", "X-Refloat-Alert: a7", "Auto-Submitted: auto-generated", "https://refloat.example.org/ack/xyz", "refloat ack a7", "text/html", "Reply-To: <refloat+a7.x@page.example.org>", "answer this mail with the word ack"} {
 				if !strings.Contains(got, want) {
 					t.Errorf("the mail lacks %q:\n%s", want, got)
 				}
