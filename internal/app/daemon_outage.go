@@ -79,6 +79,7 @@ func (r *running) startWatching(ctx context.Context) {
 		resume := r.openOutage(ctx, w.Target)
 		if resume != nil {
 			r.signalOutage(ctx, w.Target, *resume) // the server before may have ended before it paged
+			r.keepOutage(ctx, *resume, false)      // or before it wrote it down
 		}
 		on := func(e monitor.Event) { events.add(func(ctx context.Context) { r.onWatch(ctx, w, e) }) }
 		if len(r.o.Peers) > 0 {

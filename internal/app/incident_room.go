@@ -39,8 +39,7 @@ type incidentRoom struct {
 	store      incidentStore
 	pager      *pager
 	log        *slog.Logger
-	outages    func(now time.Time) []monitor.Outage // those that the watch sees open
-	restorable func(target string) time.Time        // up to which the log is stored; nil for unknown
+	restorable func(target string) time.Time // up to which the log is stored; nil for unknown
 	box        *updateBox
 
 	all    map[string]*incident.State
@@ -52,18 +51,7 @@ type incidentRoom struct {
 
 // startIncidents begins to look.
 func (r *running) startIncidents(ctx context.Context) {
-	m := newIncidentRoom(r.o.Incidents, r.state, r.pager, r.log, func(now time.Time) []monitor.Outage {
-		var out []monitor.Outage
-		for _, w := range r.targets {
-			if w.seen == nil {
-				continue
-			}
-			if o := w.seen.Standing(now).Outage; o != nil {
-				out = append(out, *o)
-			}
-		}
-		return out
-	})
+	m := newIncidentRoom(r.o.Incidents, r.state, r.pager, r.log)
 	m.restorable = func(id string) time.Time {
 		for _, w := range r.targets {
 			if string(w.Target) == id {
@@ -91,9 +79,9 @@ func (r *running) startIncidents(ctx context.Context) {
 	})
 }
 
-func newIncidentRoom(o IncidentOptions, store incidentStore, p *pager, log *slog.Logger, outages func(time.Time) []monitor.Outage) *incidentRoom {
+func newIncidentRoom(o IncidentOptions, store incidentStore, p *pager, log *slog.Logger) *incidentRoom {
 	return &incidentRoom{
-		IncidentOptions: o, objectives: map[string]incident.Objectives{}, store: store, pager: p, log: log, outages: outages,
+		IncidentOptions: o, objectives: map[string]incident.Objectives{}, store: store, pager: p, log: log,
 		box: newUpdateBox(store, p, log), all: map[string]*incident.State{},
 	}
 }
@@ -237,7 +225,7 @@ func outageCause(o monitor.Outage) incident.Cause {
 
 // seeOutages opens incidents for outages, and says in them what became of each.
 func (m *incidentRoom) seeOutages(ctx context.Context, now time.Time) error {
-	known, err := m.knownOutages(ctx, now)
+	known, err := m.knownOutages(ctx)
 	if err != nil {
 		return err
 	}
@@ -261,30 +249,27 @@ func (m *incidentRoom) seeOutages(ctx context.Context, now time.Time) error {
 	return errors.Join(errs...)
 }
 
-// knownOutages are those that go on and the last that were written down, the
-// oldest first.
-func (m *incidentRoom) knownOutages(ctx context.Context, now time.Time) ([]monitor.Outage, error) {
-	records, err := m.store.RecentRecords(ctx, alert.KindOutage, recentOutages)
+// knownOutages are those that are open and the last that were, the oldest first.
+// They are those that were told: what one node alone sees is not among them.
+func (m *incidentRoom) knownOutages(ctx context.Context) ([]monitor.Outage, error) {
+	open, err := m.store.OpenRecords(ctx, alert.KindOutage)
 	if err != nil {
 		return nil, err
 	}
-	byKey := map[string]monitor.Outage{}
-	for _, o := range m.outages(now) {
-		byKey[outageCause(o).Key] = o
+	recent, err := m.store.RecentRecords(ctx, alert.KindOutage, recentOutages)
+	if err != nil {
+		return nil, err
 	}
-	for _, r := range records {
+	var out []monitor.Outage
+	for _, r := range append(recent, open...) {
 		var o monitor.Outage
 		if err := r.Read(&o); err != nil {
 			m.log.ErrorContext(ctx, "read an outage", "outage", r.ID, "error", err)
 			continue
 		}
-		if _, seen := byKey[outageCause(o).Key]; !seen || !o.Recovered.IsZero() {
-			byKey[outageCause(o).Key] = o
+		if !slices.ContainsFunc(out, func(x monitor.Outage) bool { return outageCause(x).Key == outageCause(o).Key }) {
+			out = append(out, o)
 		}
-	}
-	out := make([]monitor.Outage, 0, len(byKey))
-	for _, o := range byKey {
-		out = append(out, o)
 	}
 	slices.SortFunc(out, func(a, b monitor.Outage) int { return a.FirstBad.Compare(b.FirstBad) })
 	return out, nil

@@ -66,7 +66,7 @@ func (th *theatre) begin() {
 		Outages: alert.Low, Alerts: alert.Critical, WarnAt: incident.DefaultWarnAt(), Cadence: cadence, Names: map[string]string{"shop": "The web shop"},
 		Circles: map[incident.Audience]config.Circle{incident.Clients: circle("acme"), incident.Teams: circle("sales")},
 	}}
-	th.incidentRoom = newIncidentRoom(o, s, p, log, func(time.Time) []monitor.Outage { return th.open })
+	th.incidentRoom = newIncidentRoom(o, s, p, log)
 	th.objectives["shop"] = incident.DefaultObjectives()
 }
 
@@ -74,6 +74,9 @@ func (th *theatre) begin() {
 func (th *theatre) look(after time.Duration) {
 	th.t.Helper()
 	th.now = th.now.Add(after)
+	for _, o := range th.open {
+		th.keepOutage(o)
+	}
 	th.pager.step(th.t.Context(), th.now)
 	if err := th.incidentRoom.look(th.t.Context(), th.now); err != nil {
 		th.t.Fatal(err)

@@ -57,14 +57,10 @@ func DefaultWarnAt() []int { return []int{50, 80} }
 // Clocks are those of an incident at now. An objective is met only when its
 // clock has stopped within it.
 func (s State) Clocks(now time.Time, warnAt []int) []Clock {
-	until := s.Mitigated
-	if !s.Serves() && s.Status != Resolved {
-		until = time.Time{}
-	}
 	all := []Clock{
 		clock(Detection, s.Objectives.Detection, s.Started, s.Detected, now, nil),
 		clock(Acknowledgement, 0, s.Detected, s.Acknowledged, now, nil),
-		clock(Resolution, s.Objectives.Resolution, s.Started, until, now, warnAt),
+		clock(Resolution, s.Objectives.Resolution, s.Started, s.Mitigated, now, warnAt),
 	}
 	loss := Clock{Name: Loss, Objective: s.Objectives.DataLoss, State: Unknown}
 	for _, c := range s.Causes {

@@ -204,7 +204,7 @@ func (s *State) delivered(b Delivered, ok bool) {
 }
 
 func (s *State) absorb(b Absorbed) {
-	before, had := s.Mitigated, len(s.Causes) > 0
+	before := s.Mitigated
 	s.Absorbed = append(s.Absorbed, b.From)
 	for _, c := range b.Causes {
 		s.join(c)
@@ -226,7 +226,7 @@ func (s *State) absorb(b Absorbed) {
 	s.Objectives = strictest(s.Objectives, b.Objectives)
 	// Service is back when it is for both.
 	s.Mitigated = time.Time{}
-	if s.Serves() && had && !before.IsZero() && !b.Mitigated.IsZero() {
+	if !before.IsZero() && !b.Mitigated.IsZero() {
 		s.Mitigated = before
 		if b.Mitigated.After(before) {
 			s.Mitigated = b.Mitigated

@@ -154,7 +154,7 @@ func TestAMissedObjectiveIsNeverToldAsMet(t *testing.T) {
 		t.Errorf("served: %+v", c)
 	}
 	r.do(3*time.Hour, Server, Join{Cause: outage("shop", 3*time.Hour)})
-	if c := r.clock(Resolution, 3*time.Hour); c.State != Warned || r.Status != Investigating {
+	if c := r.clock(Resolution, 3*time.Hour); c.State != Warned || r.Status != Investigating || !r.Mitigated.IsZero() {
 		t.Errorf("relapsed: %+v %s", c, r.Status)
 	}
 	if err := r.try(4*time.Hour, "ada", Resolve{}); !errors.Is(err, ErrRefused) {
