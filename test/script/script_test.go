@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,13 +27,32 @@ import (
 	"github.com/refloat-db/refloat/internal/target/targettest"
 )
 
-// build makes the program once for all sessions.
+// built is the program, made once for all tests of this folder.
+var built = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "refloat-script-")
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(dir, "refloat")
+	if out, err := exec.Command("go", "build", "-o", bin, "../../cmd/refloat").CombinedOutput(); err != nil {
+		return bin, fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return bin, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if bin, _ := built(); bin != "" { // also one that could not be built
+		_ = os.RemoveAll(filepath.Dir(bin))
+	}
+	os.Exit(code)
+}
+
 func build(t *testing.T) string {
 	t.Helper()
-	bin := filepath.Join(targettest.TempDir(t), "refloat")
-	out, err := exec.Command("go", "build", "-o", bin, "../../cmd/refloat").CombinedOutput()
+	bin, err := built()
 	if err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+		t.Fatal(err)
 	}
 	return bin
 }
