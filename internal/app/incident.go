@@ -167,6 +167,7 @@ func (a *App) Incidents(ctx context.Context, all bool) (out []IncidentView, err 
 	out = []IncidentView{}
 	for _, x := range slices.Backward(incident.FoldAll(events)) {
 		if all || x.Open() {
+			x.Timeline = []incident.Event{} // of one incident it is shown
 			out = append(out, incidentView(x, c.Rules, c.cadence(), now))
 		}
 	}
@@ -220,13 +221,24 @@ func (a *App) ActOnIncident(ctx context.Context, name string, c IncidentCommand,
 			return Incident{}, err
 		}
 	}
+	if by, err = actor(by); err != nil {
+		return Incident{}, err
+	}
 	s, err := a.writable(ctx)
 	if err != nil {
 		return Incident{}, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	x, _, err := incident.Act(ctx, incidentLog{s}, incidentID(name), c, caller(by), time.Now())
+	x, _, err := incident.Act(ctx, incidentLog{s}, incidentID(name), c, by, time.Now())
 	return x, err
+}
+
+// actor is who acts: a person, and never the server.
+func actor(by string) (string, error) {
+	if by = caller(by); by == incident.Server {
+		return "", fmt.Errorf("%w: %s is what Refloat does by itself: say who you are with --as", ErrUsage, incident.Server)
+	}
+	return by, nil
 }
 
 // knownPerson refuses to give something to somebody whom nobody could reach.
@@ -252,7 +264,10 @@ type IncidentRequest struct {
 func (a *App) OpenIncident(ctx context.Context, q IncidentRequest) (_ Incident, err error) {
 	now := time.Now()
 	o := incident.Opened{Title: strings.TrimSpace(q.Title), Severity: incident.Severity(q.Severity), Objectives: incident.DefaultObjectives()}
-	by := caller(q.By)
+	by, err := actor(q.By)
+	if err != nil {
+		return Incident{}, err
+	}
 	o.Cause = incident.Cause{Key: "person/" + by + "/" + newID() + newID(), Kind: incident.FromPerson, Target: q.Target, Reason: o.Title, Started: q.Since, Detected: now}
 	if q.Since.IsZero() {
 		o.Cause.Started = now
@@ -289,6 +304,9 @@ func (a *App) OpenIncident(ctx context.Context, q IncidentRequest) (_ Incident, 
 
 // MergeIncidents ends one incident as a part of another.
 func (a *App) MergeIncidents(ctx context.Context, name, into, why, by string) (_ Incident, err error) {
+	if by, err = actor(by); err != nil {
+		return Incident{}, err
+	}
 	s, err := a.writable(ctx)
 	if err != nil {
 		return Incident{}, err
@@ -310,7 +328,7 @@ func (a *App) MergeIncidents(ctx context.Context, name, into, why, by string) (_
 		if err != nil {
 			return nil, err
 		}
-		return incident.Decide(from, incident.Merge{Into: to, Why: why}, caller(by), time.Now())
+		return incident.Decide(from, incident.Merge{Into: to, Why: why}, by, time.Now())
 	})); err != nil {
 		return Incident{}, err
 	}
@@ -322,6 +340,9 @@ func (a *App) AttachToIncident(ctx context.Context, name, file string, data []by
 	if _, err := incident.Sniff(data); err != nil {
 		return Incident{}, err
 	}
+	if by, err = actor(by); err != nil {
+		return Incident{}, err
+	}
 	s, err := a.writable(ctx)
 	if err != nil {
 		return Incident{}, err
@@ -330,7 +351,7 @@ func (a *App) AttachToIncident(ctx context.Context, name, file string, data []by
 	if _, err := s.PutAttachment(ctx, data); err != nil { // before the entry that says so
 		return Incident{}, err
 	}
-	x, _, err := incident.Act(ctx, incidentLog{s}, incidentID(name), incident.Attach{Name: file, Data: data}, caller(by), time.Now())
+	x, _, err := incident.Act(ctx, incidentLog{s}, incidentID(name), incident.Attach{Name: file, Data: data}, by, time.Now())
 	return x, err
 }
 

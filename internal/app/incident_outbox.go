@@ -45,8 +45,9 @@ func (b *updateBox) load(ctx context.Context) error {
 	defer b.mu.Unlock()
 	for _, r := range records {
 		var d UpdateDelivery
-		if err := r.Read(&d); err != nil {
-			return err
+		if err := r.Read(&d); err != nil { // the others go out all the same
+			b.log.ErrorContext(ctx, "take up an update's delivery", "delivery", r.ID, "error", err)
+			continue
 		}
 		b.all[d.ID] = &d
 	}

@@ -44,6 +44,7 @@ type incidentRoom struct {
 
 	all    map[string]*incident.State
 	order  []*incident.State // as they were opened
+	said   map[string]bool   // words to who has a role, by name
 	last   int64             // sequence number of the last event that was read
 	since  time.Time
 	failed bool
@@ -82,7 +83,7 @@ func (r *running) startIncidents(ctx context.Context) {
 func newIncidentRoom(o IncidentOptions, store incidentStore, p *pager, log *slog.Logger) *incidentRoom {
 	return &incidentRoom{
 		IncidentOptions: o, objectives: map[string]incident.Objectives{}, store: store, pager: p, log: log,
-		box: newUpdateBox(store, p, log), all: map[string]*incident.State{},
+		box: newUpdateBox(store, p, log), all: map[string]*incident.State{}, said: map[string]bool{},
 	}
 }
 
@@ -110,7 +111,7 @@ func (m *incidentRoom) look(ctx context.Context, now time.Time) error {
 	// was met while no server ran.
 	errs = append(errs, m.seeOutages(ctx, now), m.seeAlerts(ctx, now))
 	for _, s := range m.order {
-		errs = append(errs, m.offer(ctx, s, now), m.tellClocks(ctx, s.ID, now), m.remind(ctx, s.ID, now))
+		errs = append(errs, m.offer(ctx, s, now), m.tellRoles(ctx, s, now), m.tellClocks(ctx, s.ID, now), m.remind(ctx, s.ID, now))
 	}
 	m.signal(ctx, now)
 	for id, results := range m.box.work(ctx, m.order, now) {

@@ -335,6 +335,19 @@ func TestClocksWarnThroughRestarts(t *testing.T) {
 	}
 }
 
+// words are what a contact was told beside pages and updates.
+func (th *theatre) words(contact string) []string {
+	th.phone.mu.Lock()
+	defer th.phone.mu.Unlock()
+	var out []string
+	for _, m := range th.phone.got {
+		if m.To.ID == contact && m.Kind == alert.Notice {
+			out = append(out, m.Subject)
+		}
+	}
+	return out
+}
+
 // sent are the updates that a contact received.
 func (th *theatre) sent(contact string) []alert.Message {
 	th.phone.mu.Lock()
@@ -449,6 +462,13 @@ func TestAnUpdateCannotBeForgotten(t *testing.T) {
 	}
 	th.do("ada", incident.TakeRole{Role: incident.Commander})
 	th.do("ada", incident.HandOver{Role: incident.Communications, To: "ben"})
+	for range 2 { // he is told that she handed it to him, and what is due; each once
+		th.begin()
+		th.look(time.Second)
+	}
+	if words := th.words("ben.pager"); len(words) != 4 || !slices.Contains(words, "[inc-1] ada has handed communications to you.") {
+		t.Errorf("handed over: %q", words)
+	}
 	for _, a := range incident.Audiences() {
 		th.publish(a, "We are working on it.")
 	}
@@ -456,15 +476,7 @@ func TestAnUpdateCannotBeForgotten(t *testing.T) {
 	if got := th.firing("incident-update/"); len(got) != 0 {
 		t.Errorf("after the updates: %v", got)
 	}
-	reminders := func() int {
-		n := 0
-		for _, told := range th.phone.told() {
-			if told == "notice:ben.pager" {
-				n++
-			}
-		}
-		return n
-	}
+	reminders := func() int { return len(th.words("ben.pager")) }
 	before := reminders()
 	for range 3 {
 		th.begin()

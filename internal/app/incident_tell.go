@@ -39,7 +39,7 @@ func (m *incidentRoom) tellClocks(ctx context.Context, id string, now time.Time)
 // is told, so that it is sent once.
 func (m *incidentRoom) tell(ctx context.Context, s *incident.State, name string, role incident.Role, text, next string, now time.Time) error {
 	h, has := s.Roles[role]
-	if !has {
+	if !has || m.said[name] {
 		return nil
 	}
 	var errs []error
@@ -48,6 +48,20 @@ func (m *incidentRoom) tell(ctx context.Context, s *incident.State, name string,
 			AlertDelivery: alert.Delivery{ID: name + "." + c.ID, AlertID: s.ID, Kind: alert.Notice, Person: h.Person, Contact: c, State: alert.Waiting, CreatedAt: now, NotBefore: now},
 			Incident:      s.ID, Audience: incident.Responders, Subject: "[" + s.ID + "] " + text, Text: text + "\n\n" + s.Title + "\nNext: " + next + "\n", Notice: true,
 		}))
+	}
+	err := errors.Join(errs...)
+	m.said[name] = err == nil
+	return err
+}
+
+// tellRoles tells who was handed a role.
+func (m *incidentRoom) tellRoles(ctx context.Context, s *incident.State, now time.Time) error {
+	var errs []error
+	for _, r := range incident.Roles() {
+		if h, has := s.Roles[r]; has && h.By != h.Person && s.Open() {
+			text := fmt.Sprintf("%s has handed %s to you.", h.By, r)
+			errs = append(errs, m.tell(ctx, s, fmt.Sprintf("%s.role.%s.%d", s.ID, r, h.Since.UnixMicro()), r, text, "refloat incident summary "+s.ID, now))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -124,6 +124,9 @@ func (a *App) draft(s Incident, q UpdateRequest, now time.Time) (IncidentDraft, 
 // server runs to do so is errNotTaken.
 func (a *App) SendUpdate(ctx context.Context, q UpdateRequest) (_ IncidentDraft, err error) {
 	now := time.Now()
+	if q.By, err = actor(q.By); err != nil {
+		return IncidentDraft{}, err
+	}
 	s, err := a.writable(ctx)
 	if err != nil {
 		return IncidentDraft{}, err
@@ -138,7 +141,7 @@ func (a *App) SendUpdate(ctx context.Context, q UpdateRequest) (_ IncidentDraft,
 		return d, err
 	}
 	c := incident.PublishUpdate{Audience: d.Audience, Text: d.Text, Next: d.Next, To: d.To, Names: a.cfg.Incidents.Rules.Names}
-	if _, _, err := incident.Act(ctx, incidentLog{s}, x.ID, c, caller(q.By), now); err != nil {
+	if _, _, err := incident.Act(ctx, incidentLog{s}, x.ID, c, q.By, now); err != nil {
 		return d, err
 	}
 	if runs, err := ServerRuns(a.cfg.StateDir); len(d.To) > 0 && err == nil && !runs {

@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"golang.org/x/term"
 )
@@ -22,12 +24,27 @@ func (g *globals) print(v any, text func(w io.Writer)) error {
 		}
 		return nil
 	}
-	w := &sticky{w: g.stdout}
+	w := &sticky{w: quiet{g.stdout}}
 	text(w)
 	if w.err != nil {
 		return fmt.Errorf("print the result: %w", w.err)
 	}
 	return nil
+}
+
+// quiet leaves out what would steer a terminal: what is shown may come from
+// others.
+type quiet struct{ w io.Writer }
+
+func (q quiet) Write(b []byte) (int, error) {
+	steers := func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return -1
+		}
+		return r
+	}
+	_, err := q.w.Write(bytes.Map(steers, b))
+	return len(b), err
 }
 
 // sticky keeps the first error of many writes.

@@ -192,7 +192,7 @@ func takeRole(s *State, e Event, b RoleTaken) {
 		delete(s.Roles, b.Role)
 		return
 	}
-	s.Roles[b.Role] = Holding{Person: b.To, Since: e.Time}
+	s.Roles[b.Role] = Holding{Person: b.To, Since: e.Time, By: e.Actor}
 }
 
 func (s *State) delivered(b Delivered, ok bool) {

@@ -494,3 +494,38 @@ func TestNobodysActIsLost(t *testing.T) {
 		t.Errorf("%d of 160 notes", len(s.Notes))
 	}
 }
+
+// What is in the journal, whoever wrote it, breaks nothing that reads it.
+func TestNothingInTheJournalBreaksWhoReadsIt(t *testing.T) {
+	var kinds []string
+	for k := range folds {
+		kinds = append(kinds, k)
+	}
+	slices.Sort(kinds)
+	bodies := []string{
+		`null`, `{}`, `[]`, `7`, `"x"`, `{"id":"u1","audience":"clients","to":null}`, `{"update":"u1","contact":"c"}`, `{"key":"k","kind":"outage","target":"shop"}`, `{"key":"k","at":"2023-10-05T02:00:00Z"}`,
+		`{"role":"commander","to":"ada"}`, `{"role":"","to":["ada"]}`, `{"from":"x","to":"sev9"}`, `{"title":"","cause":{"key":"k","kind":"person"}}`, `{"from":"inc-2","causes":null,"alerts":null}`, `{"id":"t1"}`, `{"clock":"x"}`, `{"loss":-5}`,
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		var events []Event
+		for i := range rapid.IntRange(0, 20).Draw(t, "events") {
+			events = append(events, Event{Incident: "inc-1", Seq: int64(i + 1), Actor: rapid.SampledFrom([]string{"ada", Server, ""}).Draw(t, "actor"), Time: after(time.Duration(i) * time.Minute),
+				Kind: rapid.SampledFrom(kinds).Draw(t, "kind"), Body: json.RawMessage(rapid.SampledFrom(bodies).Draw(t, "body"))})
+		}
+		s := Fold(events)
+		if _, err := json.Marshal(s); err != nil {
+			t.Fatal(err)
+		}
+		now := after(5 * time.Hour)
+		s.Clocks(now, DefaultWarnAt())
+		s.DueWarnings(now, DefaultWarnAt())
+		s.Summary(now, DefaultCadence(), DefaultWarnAt(), nil)
+		for _, a := range Audiences() {
+			s.NextUpdate(a, DefaultCadence())
+			s.View(a).Draft(now, now, nil)
+		}
+		if s.ID != "" {
+			_, _ = Decide(s, anything(t, s), "ada", now) // it may refuse
+		}
+	})
+}

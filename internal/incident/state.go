@@ -60,6 +60,7 @@ type (
 	Holding struct {
 		Person string    `json:"person"`
 		Since  time.Time `json:"since"`
+		By     string    `json:"by"` // who took it, or handed it over
 	}
 	// Task is one thing to do in the incident.
 	Task struct {
