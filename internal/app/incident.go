@@ -62,12 +62,12 @@ type IncidentView struct {
 	Incident
 	Clocks   []IncidentClock   `json:"clocks"`
 	Promises []IncidentPromise `json:"promises"` // updates that audiences wait for
-	// Sending are deliveries of updates that have not come to an end.
-	Sending []UpdateDelivery `json:"sending"`
+	// Deliveries are those of updates, with every attempt.
+	Deliveries []UpdateDelivery `json:"deliveries"`
 }
 
 func incidentView(s Incident, r config.IncidentRules, cadence incident.Cadence, now time.Time) IncidentView {
-	v := IncidentView{Incident: s, Clocks: s.Clocks(now, r.WarnAt), Promises: []IncidentPromise{}, Sending: []UpdateDelivery{}}
+	v := IncidentView{Incident: s, Clocks: s.Clocks(now, r.WarnAt), Promises: []IncidentPromise{}, Deliveries: []UpdateDelivery{}}
 	for _, a := range incident.Audiences() {
 		if p, ok := s.NextUpdate(a, cadence); ok {
 			v.Promises = append(v.Promises, p)
@@ -187,7 +187,7 @@ func (a *App) Incident(ctx context.Context, name string) (v IncidentView, err er
 	}
 	c := a.circles()
 	v = incidentView(x, c.Rules, c.cadence(), time.Now())
-	v.Sending, err = sendingUpdates(ctx, s, x.ID)
+	v.Deliveries, err = updateDeliveries(ctx, s, x.ID)
 	return v, err
 }
 

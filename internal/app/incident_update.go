@@ -32,20 +32,20 @@ type UpdateDelivery struct {
 	flying bool
 }
 
-// sendingUpdates are the deliveries of an incident's updates that have not come
-// to an end.
-func sendingUpdates(ctx context.Context, s *sqlite.Store, id string) ([]UpdateDelivery, error) {
-	records, err := s.OpenRecords(ctx, kindAnnouncement)
+// updateDeliveries are those of an incident's updates, oldest first.
+func updateDeliveries(ctx context.Context, s *sqlite.Store, id string) ([]UpdateDelivery, error) {
+	records, err := s.RecentRecords(ctx, kindAnnouncement, 20*recentAlerts)
 	if err != nil {
 		return nil, err
 	}
 	out := []UpdateDelivery{}
-	for _, r := range records {
+	for _, r := range slices.Backward(records) {
 		var d UpdateDelivery
 		if err := r.Read(&d); err != nil {
 			return nil, err
 		}
-		if d.Incident == id {
+		if d.Incident == id && !d.Notice {
+			d.All = orEmpty(d.All)
 			out = append(out, d)
 		}
 	}

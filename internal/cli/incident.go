@@ -270,15 +270,10 @@ func showUpdates(w io.Writer, x app.IncidentView) {
 			}
 			fmt.Fprintf(w, "    %s  %s: %s\n", timeText(d.At), d.Contact, said)
 		}
-		for _, d := range x.Sending {
-			if d.Update != u.ID {
-				continue
+		for _, d := range x.Deliveries {
+			if d.Update == u.ID {
+				showAttempts(w, d)
 			}
-			said := "waiting to be sent"
-			if d.Error != "" {
-				said = fmt.Sprintf("waiting, after %d attempt(s): %s", d.Attempts, d.Error)
-			}
-			fmt.Fprintf(w, "    %s: %s\n", d.Contact.ID, said)
 		}
 		for _, k := range u.Acks {
 			fmt.Fprintf(w, "    %s  read by %s\n", timeText(k.At), k.By)
@@ -296,6 +291,22 @@ func showUpdates(w io.Writer, x app.IncidentView) {
 			late = "  LATE"
 		}
 		fmt.Fprintf(w, "  %s update to %s due %s%s\n", what, p.Audience, timeText(p.Due), late)
+	}
+}
+
+// showAttempts lists the attempts of a delivery that failed, and says whether
+// there will be another.
+func showAttempts(w io.Writer, d app.UpdateDelivery) {
+	if d.State == "waiting" && len(d.All) == 0 {
+		fmt.Fprintf(w, "    %s: waiting to be sent\n", d.Contact.ID)
+	}
+	for i, a := range d.All {
+		if a.Error != "" {
+			fmt.Fprintf(w, "    %s  %s: attempt %d failed: %s\n", timeText(a.At), d.Contact.ID, i+1, a.Error)
+		}
+	}
+	if d.State == "waiting" && len(d.All) > 0 {
+		fmt.Fprintf(w, "    %s: waiting, next attempt at %s\n", d.Contact.ID, timeText(d.NotBefore))
 	}
 }
 
