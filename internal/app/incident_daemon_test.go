@@ -1,7 +1,10 @@
 package app
 
 import (
+	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -111,5 +114,40 @@ func TestAnIncidentComesOfAnAlertThatAKilledServerLeft(t *testing.T) {
 			t.Errorf("%d incidents, started %s: %+v", len(all), all[0].Started, all[0].Alerts)
 		}
 		stopped(t, d)
+	}
+}
+
+// Many who act at once, each with the state open for themselves, beside a
+// server: one of those who open an incident about shop does, and nobody's note
+// is lost.
+func TestNobodysActIsLostBesideAServer(t *testing.T) {
+	dir, eyes := t.TempDir(), &staged{}
+	eyes.set(target.Serving)
+	_, a := attended(t, dir, eyes)
+	const people = 6
+	var opened, refused atomic.Int32
+	var all sync.WaitGroup
+	for i := range people {
+		all.Go(func() {
+			who := fmt.Sprint("person-", i)
+			switch _, err := a.OpenIncident(t.Context(), IncidentRequest{Title: "orders are refused", Target: "shop", By: who}); {
+			case err == nil:
+				opened.Add(1)
+			case errors.Is(err, incident.ErrRefused):
+				refused.Add(1)
+			default:
+				t.Error(err)
+			}
+			for n := range 5 {
+				if _, err := a.ActOnIncident(t.Context(), "1", IncidentNote{Text: fmt.Sprint(i, ".", n)}, who); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	x, err := a.Incident(t.Context(), "inc-1")
+	if err != nil || opened.Load() != 1 || refused.Load() != people-1 || len(incidentsOf(t, a)) != 1 || len(x.Notes) != people*5 || len(x.Unread) != 0 {
+		t.Errorf("%d opened, %d refused, %d notes, %v", opened.Load(), refused.Load(), len(x.Notes), err)
 	}
 }

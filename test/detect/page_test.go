@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/refloat-db/refloat/internal/alert"
+	"github.com/refloat-db/refloat/internal/incident"
 	"github.com/refloat-db/refloat/internal/target/targettest"
 )
 
@@ -209,12 +210,16 @@ func TestTheProgramPages(t *testing.T) {
 	if over.Alert.ID != first.Alert.ID || !strings.HasPrefix(over.Subject, "[RESOLVED]") {
 		t.Fatalf("%+v", over.Message)
 	}
+	h.story("the outage, her acknowledgement and its end", func(s incident.State) bool {
+		return len(s.Causes) == 1 && s.Started.Equal(first.Alert.StartedAt) && s.AcknowledgedBy == "ada" && !s.Mitigated.IsZero() && len(s.Pages) > 0
+	})
 	h.settled(c)
 	c.KillPostmaster(t)
 	second := h.wait(alert.Page, 2, 10*time.Second)
 	if second.Alert.ID == first.Alert.ID {
 		t.Error("the second outage joined the first")
 	}
+	h.story("both outages", func(s incident.State) bool { return len(s.Causes) == 2 && s.Mitigated.IsZero() && len(s.Unread) == 0 })
 	c.Kill(t)
 	if n := len(h.calls(alert.Page)); n != 2 {
 		t.Errorf("%d pages for two outages", n)
@@ -246,6 +251,7 @@ func TestKilledBeforeItPaged(t *testing.T) {
 		if n := len(h.calls(alert.Page)); n > before+1 {
 			t.Errorf("%d ms: %d pages, %d before the kill", 30+20*i, n, before)
 		}
+		h.story("one outage", func(s incident.State) bool { return len(s.Causes) == 1 && !s.Serves() })
 		h.kill()
 		c.Kill(t)
 		c.Start(t)
