@@ -49,14 +49,19 @@ func TestALiveServerIsNeverDown(t *testing.T) {
 	storms.Wait()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	suspected := 0
+	suspected, confirmed, longest := 0, 0, time.Duration(0)
 	for _, e := range b.events {
-		if e.Kind == monitor.Suspected {
+		switch e.Kind {
+		case monitor.Suspected:
 			suspected++
+		case monitor.Confirmed:
+			confirmed++
+		case monitor.Cleared:
+			longest = max(longest, e.At.Sub(e.Outage.FirstBad))
 		}
 	}
 	if i := slices.IndexFunc(b.events, func(e monitor.Event) bool { return e.Kind == monitor.Confirmed }); i >= 0 {
 		t.Errorf("a live server was told to be down: %+v", b.events[i])
 	}
-	t.Logf("%s: %d suspicions, none confirmed", lasts, suspected)
+	t.Logf("%s: %d suspicions, %d confirmed; the longest that came to nothing lasted %s", lasts, suspected, confirmed, longest.Round(time.Millisecond))
 }
