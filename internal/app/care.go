@@ -21,6 +21,7 @@ import (
 	"github.com/refloat-db/refloat/internal/status"
 	"github.com/refloat-db/refloat/internal/target"
 	"github.com/refloat-db/refloat/internal/target/postgres"
+	"github.com/refloat-db/refloat/internal/tracing"
 )
 
 // pollEvery is how often a receiver is asked how far it is.
@@ -65,6 +66,10 @@ func (a *App) Serve(ctx context.Context) error {
 	if o.Peers, err = a.peers(); err != nil {
 		return err
 	}
+	if o.Trace, err = a.tracer(ctx); err != nil {
+		return err
+	}
+	defer o.Trace.Close()
 	if o.Paging, err = a.paging(); err != nil {
 		return err
 	}
@@ -75,23 +80,45 @@ func (a *App) Serve(ctx context.Context) error {
 	return d.Run(ctx)
 }
 
+// tracer sends traces where the configuration says; nil for nowhere.
+func (a *App) tracer(ctx context.Context) (*tracing.Tracer, error) {
+	t := a.cfg.Tracing
+	if t.URL == "" {
+		return nil, nil
+	}
+	trust, err := trusting(t.RootCAFile)
+	if err != nil {
+		return nil, fmt.Errorf("tracing: %w", err)
+	}
+	return tracing.New(ctx, tracing.Options{URL: t.URL, Token: t.Token, TLS: trust, Version: Version})
+}
+
+// trusting is a TLS configuration that trusts the certificates in a file; nil
+// without one.
+func trusting(file string) (*tls.Config, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read root_ca_file: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM form", file)
+	}
+	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
+}
+
 // peers are the other nodes of the configuration.
 func (a *App) peers() ([]Peer, error) {
 	var out []Peer
 	for _, p := range a.cfg.Peers {
-		x := Peer{Name: p.Name, URL: p.URL, Token: p.Token}
-		if p.RootCAFile != "" {
-			pem, err := os.ReadFile(p.RootCAFile)
-			if err != nil {
-				return nil, fmt.Errorf("peer %s: read root_ca_file: %w", p.Name, err)
-			}
-			pool := x509.NewCertPool()
-			if !pool.AppendCertsFromPEM(pem) {
-				return nil, fmt.Errorf("peer %s: %s holds no certificate in PEM form", p.Name, p.RootCAFile)
-			}
-			x.TLS = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+		trust, err := trusting(p.RootCAFile)
+		if err != nil {
+			return nil, fmt.Errorf("peer %s: %w", p.Name, err)
 		}
-		out = append(out, x)
+		out = append(out, Peer{Name: p.Name, URL: p.URL, Token: p.Token, TLS: trust})
 	}
 	return out, nil
 }
@@ -117,6 +144,7 @@ func (a *App) secrets() []secret.Value {
 	for _, p := range a.cfg.Peers {
 		out = append(out, p.Token)
 	}
+	out = append(out, a.cfg.Tracing.Token)
 	return out
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/refloat-db/refloat/internal/status"
 	"github.com/refloat-db/refloat/internal/store/sqlite"
 	"github.com/refloat-db/refloat/internal/target"
+	"github.com/refloat-db/refloat/internal/tracing"
 )
 
 // LogEvents are told by a log receiver as it works. The functions return at
@@ -122,8 +123,9 @@ type DaemonOptions struct {
 	Sources      []Source       // who may post alerts
 	Expected     []ExpectedBeat // signs of life that others give
 	Replies      Replies
-	PublicURL    string        // how people reach the listener; empty for no links in pages
-	StopTimeout  time.Duration // for a graceful stop; default 60 s
+	Trace        *tracing.Tracer // of pages; nil for none
+	PublicURL    string          // how people reach the listener; empty for no links in pages
+	StopTimeout  time.Duration   // for a graceful stop; default 60 s
 }
 
 // Daemon is `refloat server`: it keeps the log, beats, watches the slots, runs
@@ -261,6 +263,14 @@ func (r *running) start(ctx context.Context) error {
 		return err
 	}
 	r.later(func(context.Context) error { return r.state.Close() })
+	r.later(func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+		defer cancel()
+		if err := r.o.Trace.Flush(ctx); err != nil {
+			r.log.Warn("traces", "error", err) // they are no reason to fail
+		}
+		return nil
+	})
 	// Everything long-running lives until Stop, not until ctx ends: a signal
 	// must not tear down the order of the stop.
 	life := context.WithoutCancel(ctx)

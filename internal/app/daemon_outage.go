@@ -186,6 +186,7 @@ func (r *running) signalOutage(ctx context.Context, id target.ID, o monitor.Outa
 	s := alarmSignal(id, status.Alarm{Code: status.AlarmOutage, Raised: o.FirstBad, Next: fmt.Sprintf(outageNext, id)})
 	s.Summary, s.Source = string(id)+" "+o.Reason, "monitor"
 	r.pager.Signal(ctx, s)
+	r.pager.traceOutage(s.Key, o)
 }
 
 // signalAlarms tells the pager of alarms that were up when the server before

@@ -25,7 +25,7 @@ const (
 // startPaging starts the pager with what is open, and what feeds it.
 func (r *running) startPaging(ctx context.Context) error {
 	o := r.o.Paging
-	o.Logger = r.log
+	o.Logger, o.Trace = r.log, r.o.Trace
 	if o.Sender == nil {
 		o.Sender = noSender{}
 	}

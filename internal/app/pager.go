@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/refloat-db/refloat/internal/alert"
+	"github.com/refloat-db/refloat/internal/tracing"
 )
 
 // How the pager works.
@@ -38,6 +39,7 @@ type PagerOptions struct {
 	// AckURL makes the link that acknowledges an alert; nil, or an empty answer,
 	// for none.
 	AckURL func(alertID, person string, now time.Time) string
+	Trace  *tracing.Tracer // nil for none
 	// ReplyTo is the address that acknowledges it by mail; nil for none.
 	ReplyTo func(alertID, person string) string
 	Logger  *slog.Logger
@@ -143,6 +145,9 @@ func (p *pager) Signal(ctx context.Context, s alert.Signal) {
 		return
 	}
 	p.wake()
+	if change == alert.Opened {
+		p.traceOpened(a, time.Now())
+	}
 	if change != alert.Repeated {
 		p.record(ctx, "alert/"+a.ID, "alert."+string(change), a)
 	}
@@ -196,6 +201,7 @@ func (p *pager) Acknowledge(ctx context.Context, id, by string, at time.Time) (a
 	out := *a
 	p.mu.Unlock()
 	if fresh {
+		p.traceAnswered(out)
 		p.settle(ctx)
 		p.wake()
 		p.record(ctx, "alert/"+id, "alert.acknowledged", map[string]any{"by": by, "at": at, "after": at.Sub(out.StartedAt).String()})

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/refloat-db/refloat/internal/alert"
@@ -100,7 +101,11 @@ func (p *pager) attempt(ctx context.Context, d *onItsWay, m alert.Message) {
 	p.keepDelivery(d)
 	p.noteChannel(d.Delivery, try)
 	x := d.Delivery
+	first := x.State == alert.Sent && x.Kind == alert.Page && !slices.ContainsFunc(p.of(x.AlertID), func(o alert.Delivery) bool {
+		return o.ID != x.ID && o.Kind == alert.Page && o.State == alert.Sent
+	})
 	p.mu.Unlock()
+	p.traceAttempt(m.Alert, x, began, try, first)
 	p.wake()
 	log := p.o.Logger.With("alert", x.AlertID, "contact", x.Contact.ID, "kind", string(x.Kind), "attempt", x.Attempts)
 	switch {

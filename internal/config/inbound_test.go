@@ -65,3 +65,19 @@ func TestPeers(t *testing.T) {
 		}
 	}
 }
+
+func TestTracing(t *testing.T) {
+	const base = "version: 1\nrepository: {url: \"file:///r\", passphrase_env: PASS}\n"
+	for text, want := range map[string]string{
+		"tracing: {url: \"http://127.0.0.1:4318/v1/traces\"}":                          "",
+		"tracing: {url: \"https://collector.example.org/v1/traces\", token_env: PASS}": "",
+		"tracing: {url: \"http://collector.example.org/v1/traces\"}":                   "http only to this machine",
+		"tracing: {url: collector}":                                                    "wants the form",
+		"tracing: {token_env: PASS}":                                                   "wants the form",
+	} {
+		_, err := Parse("refloat.yaml", []byte(base+text+"\n"), env)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

@@ -95,6 +95,7 @@ func (l *loader) check(c *Config) {
 	}
 	l.onCall(c)
 	l.email(c)
+	l.tracing(c)
 	l.peers(c)
 	l.watchdogs(c)
 	l.inbound(c)

@@ -19,6 +19,7 @@ type Config struct {
 	Targets    map[string]Target `yaml:"targets" jsonschema_description:"The database servers in care, by name: lower-case letters, digits and inner hyphens."`
 	Email      Email             `yaml:"email" jsonschema_description:"The server that takes our mail, for contacts via email."`
 	Watchdogs  []Watchdog        `yaml:"watchdogs" jsonschema_description:"Who is told that this server is well, and pages when it falls silent."`
+	Tracing    Tracing           `yaml:"tracing" jsonschema_description:"Traces of each page, from the first bad look to its delivery, for OpenTelemetry."`
 	Peers      []Peer            `yaml:"peers" jsonschema_description:"Other nodes that watch the same targets: what only this one cannot reach is no outage, and they share acknowledgements."`
 	PageTests  PageTests         `yaml:"page_tests" jsonschema_description:"Test pages to those on call."`
 	Inbound    Inbound           `yaml:"inbound" jsonschema_description:"Who may tell this server of trouble, or give a sign of life."`

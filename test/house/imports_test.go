@@ -49,6 +49,7 @@ var mayImport = map[string][]string{
 	"internal/incident":                  {},
 	"internal/journal":                   {},
 	"internal/schedule":                  {},
+	"internal/tracing":                   {},
 	"internal/status":                    {"internal/proof"},
 	"internal/store/sqlite":              {"internal/alert", "internal/journal", "internal/status"},
 	"internal/store/storetest":           {"internal/alert", "internal/journal", "internal/status"},
@@ -57,6 +58,7 @@ var mayImport = map[string][]string{
 
 // onlyIn lists modules of others that one room alone may import.
 var onlyIn = map[string][]string{
+	"go.opentelemetry.io/otel":    {"internal/tracing"},
 	"github.com/kopia/kopia":      {"internal/repository"},
 	"github.com/riverqueue/river": {"internal/schedule"},
 	"github.com/jackc/pgx":        {"internal/target/postgres", "internal/target/targettest"},
