@@ -33,6 +33,9 @@ var built = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := os.Chmod(dir, 0o755); err != nil { // the server's own user runs it, too
+		return filepath.Join(dir, "refloat"), err
+	}
 	bin := filepath.Join(dir, "refloat")
 	if out, err := exec.Command("go", "build", "-o", bin, "../../cmd/refloat").CombinedOutput(); err != nil {
 		return bin, fmt.Errorf("build: %w\n%s", err, out)
