@@ -90,7 +90,7 @@ func (a *App) tracer(ctx context.Context) (*tracing.Tracer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tracing: %w", err)
 	}
-	return tracing.New(ctx, tracing.Options{URL: t.URL, Token: t.Token, TLS: trust, Version: Version})
+	return tracing.New(ctx, tracing.Options{URL: t.URL, Token: t.Token, TLS: trust, Version: Version, Logger: a.log})
 }
 
 // trusting is a TLS configuration that trusts the certificates in a file; nil

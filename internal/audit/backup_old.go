@@ -22,9 +22,11 @@ func backupOld() Rule {
 					}
 					return passed()
 				}
-				// One that is due now may be running.
-				grace := max(time.Hour, 3*b.Took)
-				if b.EndedAt.Before(due) && f.At.Sub(due) > grace {
+				// One that is due now may be running; the one before may not.
+				if f.At.Sub(due) <= max(time.Hour, 3*b.Took) {
+					due = due.Add(-c.Configured.BackupEvery)
+				}
+				if b.EndedAt.Before(due) {
 					return found(Finding{Evidence: fmt.Sprintf("base backup %s ended %s ago; one was due at %s", b.ID, days(f.At.Sub(b.EndedAt)), due.UTC().Format(time.RFC3339)), Fix: "refloat backup " + f.Target + ", and read what it says; see that refloat server runs"})
 				}
 				return passed()

@@ -79,7 +79,10 @@ func TestBackupRules(t *testing.T) {
 				c.Backups.Value[i].Readable = false
 			}
 		}, "backup-none", Critical},
-		"missed last night":      {func(_ *Facts, c *Care) { c.Backups.Value = c.Backups.Value[:5] }, "backup-old", High},
+		"missed last night": {func(_ *Facts, c *Care) { c.Backups.Value = c.Backups.Value[:5] }, "backup-old", High},
+		"missed, and the next is due now": {func(_ *Facts, c *Care) {
+			c.Backups.Value, c.Configured.BackupDue = c.Backups.Value[:5], now.Add(-10*time.Minute)
+		}, "backup-old", High},
 		"none scheduled, old":    {func(f *Facts, c *Care) { c.Configured.BackupDue = time.Time{}; f.At = f.At.Add(8 * day) }, "backup-old", High},
 		"damaged when taken":     {func(_ *Facts, c *Care) { newest(c).Damage = 2 }, "backup-damaged", High},
 		"chain broken":           {func(_ *Facts, c *Care) { c.Backups.Value[2].Readable = false }, "backup-damaged", High},

@@ -15,7 +15,8 @@ func backupCommand(g *globals) *cobra.Command {
 		Use: "backup TARGET", Short: "Take a base backup now",
 		Long: `Take a base backup over the replication protocol. After the first, only pages that
 changed are stored. Cancelled or killed, it leaves nothing that looks like a
-backup. With --json, one event a line: progress, then done.`,
+backup. Exit code 3 when it met damaged pages on the server: the backup is kept, and
+holds them as they are. With --json, one event a line: progress, then done.`,
 		Args: one("target"), ValidArgsFunction: g.targets,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.with(cmd.Context(), func(a *app.App) error {
@@ -25,10 +26,14 @@ backup. With --json, one event a line: progress, then done.`,
 				if err != nil {
 					return err
 				}
-				if told, err := bar.done("backup", b); told {
-					return err
+				told, err := bar.done("backup", b)
+				if !told {
+					err = g.print(b, func(w io.Writer) { showBackup(w, b) })
 				}
-				return g.print(b, func(w io.Writer) { showBackup(w, b) })
+				if err == nil && len(b.Findings) > 0 {
+					return verdict(exitVerdict)
+				}
+				return err
 			})
 		},
 	}

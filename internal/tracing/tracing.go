@@ -8,10 +8,12 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -28,6 +30,7 @@ type Options struct {
 	Token   secret.Value
 	TLS     *tls.Config // nil for the system's certificates
 	Version string      // of Refloat
+	Logger  *slog.Logger
 }
 
 // Tracer sends spans. It never blocks and never fails: what the collector does
@@ -39,6 +42,9 @@ type Tracer struct {
 
 // New makes a Tracer; it does not connect.
 func New(ctx context.Context, o Options) (*Tracer, error) {
+	if o.Logger != nil { // the library has one handler for the whole process
+		otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { o.Logger.Warn("send traces", "error", err) }))
+	}
 	options := []otlptracehttp.Option{otlptracehttp.WithEndpointURL(o.URL), otlptracehttp.WithTimeout(5 * time.Second)}
 	if !o.Token.IsZero() {
 		options = append(options, otlptracehttp.WithHeaders(map[string]string{"Authorization": "Bearer " + o.Token.Reveal()}))

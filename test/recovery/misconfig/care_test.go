@@ -156,6 +156,18 @@ func (k *keeping) finds(rule string, severity audit.Severity, later time.Duratio
 	k.t.Errorf("%s did not find it: %+v\nfound: %s", rule, r.Results[i], strings.Join(above(r), "\n"))
 }
 
+// lacks holds the audit to not finding anything by one rule, a while later.
+func (k *keeping) lacks(rule string, later time.Duration) {
+	k.t.Helper()
+	f := k.facts()
+	f.At = f.At.Add(later)
+	for _, x := range audit.Judge(audit.Rules(), f).Findings {
+		if x.Rule == rule {
+			k.t.Errorf("%s found where nothing is wrong: %s", rule, x.Evidence)
+		}
+	}
+}
+
 // with changes the configuration for one look.
 func (k *keeping) with(change func(k *keeping)) *keeping {
 	c := *k
@@ -341,9 +353,11 @@ func TestCareOfAFolder(t *testing.T) {
 		o.finds("backup-same-device", audit.High, 0)
 	})
 	k.serve()
+	k.finds("backup-retention", audit.Medium, 3*24*time.Hour) // one base backup, and days later still no second
 	for range 3 {
 		k.run(0, "backup", "shop")
 	}
+	k.lacks("backup-retention", 3*24*time.Hour)
 	k.finds("backup-old", audit.High, 3*24*time.Hour)
 
 	srv.Exec(t, "TRUNCATE big; CHECKPOINT")
@@ -354,6 +368,17 @@ func TestCareOfAFolder(t *testing.T) {
 	k.run(3, "drill", "shop")
 	k.finds("backup-drill-failed", audit.Critical, 0)
 	srv.Exec(t, "DROP TABLE cache")
+
+	srv.Exec(t, "CREATE TABLE hurt AS SELECT generate_series(1, 5000) n")
+	srv.Exec(t, "CHECKPOINT")
+	k.lacks("backup-damaged", 0)
+	flip(t, filepath.Join(srv.Dir, srv.Query(t, "SELECT pg_relation_filepath('hurt')")))
+	k.run(3, "backup", "shop")
+	k.finds("backup-damaged", audit.High, 0)
+	srv.Exec(t, "DROP TABLE hurt")
+	srv.Exec(t, "CHECKPOINT")
+	k.run(0, "backup", "shop")
+	k.lacks("backup-damaged", 0)
 
 	// A segment in the middle of what was stored since the last base backup.
 	for range 4 {

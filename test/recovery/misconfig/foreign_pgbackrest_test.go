@@ -3,6 +3,7 @@ package misconfig
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -90,11 +91,11 @@ func TestForeignPgBackRest(t *testing.T) {
 		tab.add("healthy", append([]string{"nothing", "proven"}, said3(b.p)...)...)
 	})
 	// A copy of the repository, broken.
-	broken := func(name, evidence string, breakIt func(t *testing.T, repo string)) {
+	broken := func(name, part, evidence string, breakIt func(t *testing.T, repo string)) {
 		t.Run(name, func(t *testing.T) {
-			repo, whole := b.dir+"/repo", copyOf(t, b.dir+"/repo/archive", b.dir+"/archive-whole")
+			repo, whole := b.dir+"/repo", copyOf(t, b.dir+"/repo/"+part, b.dir+"/"+part+"-whole")
 			defer func() {
-				if err := errors.Join(os.RemoveAll(repo+"/archive"), os.Rename(whole, repo+"/archive")); err != nil {
+				if err := errors.Join(os.RemoveAll(repo+"/"+part), os.Rename(whole, repo+"/"+part)); err != nil {
 					t.Fatal(err)
 				}
 			}()
@@ -108,11 +109,11 @@ func TestForeignPgBackRest(t *testing.T) {
 			tab.add(name, append([]string{said, "failed"}, said3(b.p)...)...)
 		})
 	}
-	broken("a segment missing after the backup", "ends there and says nothing", func(t *testing.T, repo string) {
+	broken("a segment missing after the backup", "archive", "ends there and says nothing", func(t *testing.T, repo string) {
 		s := segmentsIn(t, repo+"/archive")
 		remove(t, s[len(s)-2])
 	})
-	broken("the first segment of the only full missing", "does not start", func(t *testing.T, repo string) {
+	broken("the first segment of the only full missing", "archive", "does not start", func(t *testing.T, repo string) {
 		first := b.firstSegment(t)
 		for _, s := range segmentsIn(t, repo+"/archive") {
 			if strings.HasPrefix(filepath.Base(s), first) {
@@ -120,13 +121,36 @@ func TestForeignPgBackRest(t *testing.T) {
 			}
 		}
 	})
-	broken("a byte flipped in archived log", "", func(t *testing.T, repo string) {
+	broken("a byte flipped in archived log", "archive", "", func(t *testing.T, repo string) {
 		s := segmentsIn(t, repo+"/archive")
 		flip(t, s[len(s)-2])
+	})
+	broken("a byte flipped in the base backup", "backup", "", func(t *testing.T, repo string) {
+		flip(t, largestIn(t, repo+"/backup"))
 	})
 	b.settings(t, &tab, said3)
 	b.archiving(t, &tab, said3)
 	tab.log(t)
+}
+
+// largestIn is the largest file below a folder.
+func largestIn(t *testing.T, dir string) string {
+	t.Helper()
+	largest, size := "", int64(-1)
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Size() > size {
+			largest, size = path, info.Size()
+		}
+		return err
+	})
+	if err != nil || largest == "" {
+		t.Fatalf("no file in %s: %v", dir, err)
+	}
+	return largest
 }
 
 // firstSegment is the first that the backup needs.
