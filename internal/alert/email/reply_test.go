@@ -38,6 +38,7 @@ func TestReadReply(t *testing.T) {
 		"of an older kind":           {head + "Precedence: bulk\n\nack\n", false, true},
 		"of Exchange":                {head + "X-Auto-Response-Suppress: DR, OOF, AutoReply\n\nack\n", false, true},
 		"a person says so":           {head + "Auto-Submitted: no\n\nack\n", true, false},
+		"a provider's own header":    {head + "Feedback-ID: i1a2b3c4d:Provider\n\nack\n", true, false},
 		"a mailing list":             {head + "List-Id: <db.example.org>\n\nack\n", false, true},
 		"a bounce":                   {head + "Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n--b\n\nack\n--b--\n", false, true},
 		"base64":                     {head + "Content-Transfer-Encoding: base64\n\n" + base64.StdEncoding.EncodeToString([]byte("ack\n")) + "\n", true, false},
