@@ -73,7 +73,7 @@ func (r Rules) needs(s target.Sees) evidence {
 	case target.Failing:
 		return evidence{3, time.Second}
 	case target.Stalled: // a lock on a catalogue, or a machine that is very busy, passes
-		return evidence{3, 30 * time.Second}
+		return evidence{3, 45 * time.Second}
 	default: // silent, unreachable
 		return evidence{3, r.Patience}
 	}

@@ -261,10 +261,10 @@ func TestALivingServerIsWaitedFor(t *testing.T) {
 	}
 	s.see(0, true, target.Serving)
 	s.want(s.see(1000, false, target.Silent), Suspected)
-	for ms := 1300; ms < 29000; ms += 300 {
+	for ms := 1300; ms < 44000; ms += 300 {
 		s.want(look(ms, target.Stalled))
 	}
-	s.want(look(31000, target.Stalled), Confirmed)
+	s.want(look(46000, target.Stalled), Confirmed)
 
 	s = watched(t)
 	s.see(0, true, target.Serving)

@@ -3,6 +3,7 @@ package postgres
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/refloat-db/refloat/internal/target"
 	"github.com/refloat-db/refloat/internal/target/targettest"
@@ -98,6 +99,20 @@ func TestHeadroomWithoutRights(t *testing.T) {
 	if len(gauges(h, "transaction-ids")) == 0 || len(gauges(h, "connections")) != 0 || !strings.Contains(h.Unknown["connections"], "pg_read_all_stats") || !strings.Contains(h.Unknown["disk"], "pg_read_all_settings") || !strings.Contains(h.Unknown["standbys"], "pg_read_all_stats") || !strings.Contains(h.Unknown["sequences of postgres"], "may not read 1 of 1") {
 		t.Errorf("%+v", h)
 	}
+}
+
+// Until when the server's certificate is valid is seen from outside.
+func TestHeadroomOfACertificate(t *testing.T) {
+	c := targettest.Start(t, targettest.Options{})
+	until := time.Now().Add(10 * 24 * time.Hour).UTC().Truncate(time.Second)
+	c.Certify(t, until)
+	c.Exec(t, "ALTER SYSTEM SET ssl = on")
+	c.Exec(t, "SELECT pg_reload_conf()")
+	s := cluster(t, strings.Replace(c.DSN("postgres"), "sslmode=disable", "sslmode=require", 1))
+	targettest.WaitFor(t, "the certificate", func() bool {
+		h, err := s.Headroom(t.Context())
+		return err == nil && h.Certificate.Equal(until)
+	})
 }
 
 func TestHeadroomOfStandbys(t *testing.T) {

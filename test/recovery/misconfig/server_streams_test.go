@@ -1,17 +1,10 @@
 package misconfig
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -118,7 +111,7 @@ func TestReceiver(t *testing.T) {
 		ours.Care = &audit.Care{}
 		mustFind(t, ours, "server-replication-tls", audit.High, "our replication connection")
 		r.stop(t)
-		certificate(t, srv)
+		srv.Certify(t, time.Now().Add(time.Hour))
 		set(t, srv, value("ssl", "on"))
 		startReceiver(t, srv, host, "receiver", "require", "--slot=kept")
 		mustBeFine(t, lookAt(t, srv, dsn("require")))
@@ -139,28 +132,6 @@ func networkAddress(t *testing.T) string {
 	}
 	t.Skip("this machine has no address but its loopback")
 	return ""
-}
-
-// certificate gives the server a certificate that it made itself.
-func certificate(t *testing.T, srv *targettest.Cluster) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	made := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, made, made, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, block := range map[string]*pem.Block{"server.crt": {Type: "CERTIFICATE", Bytes: der}, "server.key": {Type: "PRIVATE KEY", Bytes: secret}} {
-		srv.Write(t, name, string(pem.EncodeToMemory(block)))
-		targettest.Own(t, filepath.Join(srv.Dir, name))
-	}
 }
 
 func TestStandby(t *testing.T) {
