@@ -44,7 +44,11 @@ func (w *watch) headroomOnce(ctx context.Context) {
 	var kept headroom
 	if _, err := w.mem.Kept(ctx, w.Target, headroomFact, &kept); err != nil && !errors.Is(err, status.ErrNothing) {
 		w.complain(ctx, "read headroom", err)
-		return
+		w.mu.Lock()
+		if w.room != nil { // a store that fails ends no alarm and hides none
+			kept = *w.room
+		}
+		w.mu.Unlock()
 	}
 	kept = kept.add(h)
 	if err := w.mem.Keep(ctx, w.Target, headroomFact, h.At, kept); err != nil {

@@ -13,6 +13,7 @@ const (
 	// voteWithin is how much longer than the outage takes to confirm the other
 	// nodes are waited for; whoever has not answered has no vote.
 	voteWithin = 300 * time.Millisecond
+	voteLasts  = 3 * time.Second // what was seen longer ago says nothing of now
 	voteAgain  = 5 * time.Second // while only this node sees the trouble
 )
 
@@ -43,7 +44,9 @@ func (b *bench) take(ctx context.Context, e monitor.Event) {
 		if !b.told && monitor.PathMatters(e.Outage.Sees) {
 			b.votes = b.r.peers.vote(ctx, b.w)
 		}
-	case monitor.Cleared, monitor.Returned:
+	case monitor.Cleared:
+		b.votes = nil
+	case monitor.Returned:
 	case monitor.Recovered:
 		b.votes = nil
 		if b.held != nil {
@@ -65,7 +68,7 @@ func (b *bench) judge(ctx context.Context, e monitor.Event, within time.Duration
 		return
 	}
 	if monitor.PathMatters(e.Outage.Sees) {
-		if b.votes == nil {
+		if b.votes == nil || time.Since(b.votes.began) > voteLasts {
 			b.votes = b.r.peers.vote(ctx, b.w)
 		}
 		votes := b.votes.wait(ctx, within)

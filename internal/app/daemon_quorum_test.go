@@ -217,3 +217,31 @@ func TestAPeerThatFallsSilentIsTold(t *testing.T) {
 	fra.begin(t)
 	eventually(t, "the alert to end", func() bool { return !open() })
 }
+
+// What others saw a while ago does not hold an outage back.
+func TestOldVotesDoNotCount(t *testing.T) {
+	all := nodes(t, "ams", "fra")
+	ams, fra := all[0], all[1]
+	ams.begin(t)
+	fra.begin(t)
+	fra.eyes.set(target.Refused)
+	done := make(chan struct{})
+	close(done)
+	served := func(ago time.Duration) *ballot {
+		return &ballot{began: time.Now().Add(-ago), done: done, votes: []monitor.Vote{{Node: "fra", Sees: target.Serving}}}
+	}
+	confirmed := monitor.Event{Kind: monitor.Confirmed, State: monitor.Down, Outage: monitor.Outage{Target: "shop", Sees: target.Refused, Reason: "refuses connections", FirstBad: time.Now(), Confirmed: time.Now()}}
+	b := &bench{r: ams.running, w: ams.running.targets[0], line: newLine(), votes: served(0)}
+	if b.take(t.Context(), confirmed); b.told || b.held == nil {
+		t.Error("a vote of now does not count")
+	}
+	b = &bench{r: ams.running, w: ams.running.targets[0], line: newLine(), votes: served(time.Minute)}
+	if b.take(t.Context(), confirmed); !b.told || b.held != nil {
+		t.Error("a vote of a minute ago holds an outage back")
+	}
+	b = &bench{r: ams.running, w: ams.running.targets[0], line: newLine(), votes: served(0)}
+	b.take(t.Context(), monitor.Event{Kind: monitor.Cleared})
+	if b.take(t.Context(), confirmed); !b.told || b.held != nil {
+		t.Error("a vote on another suspicion holds an outage back")
+	}
+}

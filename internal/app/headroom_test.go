@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"testing"
@@ -126,5 +127,27 @@ func TestStandbysAreHeldToWhatIsPromised(t *testing.T) {
 		if err != nil || !slices.Equal(got, x.want) {
 			t.Fatalf("look %d: %v, want %v (%v)", i, got, x.want, err)
 		}
+	}
+}
+
+// forgetful cannot read what it kept.
+type forgetful struct{ *notes }
+
+func (forgetful) Kept(context.Context, target.ID, string, any) (time.Time, error) {
+	return time.Time{}, errors.New("disk I/O error")
+}
+
+// A store that cannot be read hides nothing that runs out.
+func TestHeadroomWithoutItsStore(t *testing.T) {
+	n := &notes{alarms: map[string]status.Alarm{}}
+	w := newWatch(Care{Target: "shop"}, forgetful{n}, slog.New(slog.DiscardHandler), func(context.Context, string, string, any) {}, nil)
+	w.Headroom = func(context.Context) (target.Headroom, error) {
+		return target.Headroom{At: time.Now(), Gauges: []target.Gauge{{Code: "sequence", Object: "shop:t.id", Used: 97, Limit: 100}}}, nil
+	}
+	for range 2 {
+		w.headroomOnce(t.Context())
+	}
+	if !n.up(status.AlarmHeadroomGone) || len(w.room.Series["sequence/shop:t.id"]) != 2 {
+		t.Errorf("%+v", w.room)
 	}
 }

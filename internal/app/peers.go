@@ -249,6 +249,8 @@ func (p *peers) look(ctx context.Context, q lookQuestion) target.Sees {
 
 // ballot is a vote that is being taken.
 type ballot struct {
+	began time.Time
+
 	mu    sync.Mutex
 	votes []monitor.Vote
 	left  int
@@ -257,7 +259,7 @@ type ballot struct {
 
 // vote asks every peer how it sees a target. It does not wait.
 func (p *peers) vote(ctx context.Context, w *watch) *ballot {
-	b := &ballot{done: make(chan struct{})}
+	b := &ballot{began: time.Now(), done: make(chan struct{})}
 	q := lookQuestion{Target: w.Target}
 	q.System, q.Started = w.identity()
 	var awaited []bool

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
+	"golang.org/x/net/netutil"
 )
 
 // Replies say where answers to pages arrive.
@@ -31,6 +32,9 @@ func (r Replies) For(token string) string {
 	name, domain, _ := strings.Cut(r.Address, "@")
 	return name + "+" + token + "@" + domain
 }
+
+// maxAtOnce bounds connections: it is a mail server that comes, not people.
+const maxAtOnce = 16
 
 // token is what an address of ours carries; false for any other. Case does not
 // matter: mail servers change it.
@@ -68,7 +72,7 @@ func Open(ctx context.Context, r Replies) (*Inbox, error) {
 	i.server = s
 	go func() {
 		defer close(i.done)
-		if err := s.Serve(l); err != nil && !errors.Is(err, smtp.ErrServerClosed) {
+		if err := s.Serve(netutil.LimitListener(l, maxAtOnce)); err != nil && !errors.Is(err, smtp.ErrServerClosed) {
 			r.Logger.Error("listen for answers to pages", "error", err)
 		}
 	}()
@@ -121,6 +125,8 @@ func (s *answering) Data(r io.Reader) error {
 	switch {
 	case err != nil:
 		return refuse("this mail cannot be read, and nothing was acknowledged")
+	case reply.Automatic && reply.Wanted && !reply.Notice && s.from != "":
+		return refuse("this mail is marked as automatic (a list, bulk mail), and nothing was acknowledged: answer the page itself")
 	case reply.Automatic || s.from == "": // nobody reads an answer to it
 		log.Info("an automatic answer to a page acknowledges nothing")
 		return nil

@@ -18,7 +18,9 @@ import (
 // Reply is what an answer to a page says.
 type Reply struct {
 	Acknowledges bool
-	Automatic    bool   // a machine wrote it: out of office, a bounce
+	Automatic    bool   // a machine wrote it, or it is marked so: out of office, a bounce, a list
+	Notice       bool   // and it says itself that nobody reads an answer (RFC 3834)
+	Wanted       bool   // its first line would acknowledge
 	First        string // its first line, as far as it was understood
 }
 
@@ -49,7 +51,9 @@ func ReadReply(message io.Reader) (Reply, error) {
 	text, _ := body(m.Header.Get("Content-Type"), m.Header.Get("Content-Transfer-Encoding"), m.Body, 0, &left)
 	r.First = firstLine(text)
 	first := strings.FieldsFunc(strings.ToLower(r.First), func(c rune) bool { return !('a' <= c && c <= 'z' || c >= 0x80) })
-	r.Acknowledges = !r.Automatic && len(first) > 0 && slices.Contains(words, first[0]) && strings.HasPrefix(strings.ToLower(r.First), first[0])
+	r.Notice = r.Automatic && (m.Header.Get("Auto-Submitted") != "" || report(m.Header))
+	r.Wanted = len(first) > 0 && slices.Contains(words, first[0]) && strings.HasPrefix(strings.ToLower(r.First), first[0])
+	r.Acknowledges = r.Wanted && !r.Automatic
 	return r, nil
 }
 
@@ -71,6 +75,10 @@ func automatic(h mail.Header) bool {
 	case "bulk", "junk", "list", "auto_reply":
 		return true
 	}
+	return report(h)
+}
+
+func report(h mail.Header) bool {
 	return strings.HasPrefix(strings.ToLower(h.Get("Content-Type")), "multipart/report")
 }
 
@@ -153,6 +161,7 @@ func plainOf(source []byte) string {
 
 // firstLine is the first line that is neither empty nor quoted.
 func firstLine(text string) string {
+	text = strings.TrimPrefix(text, "\ufeff")
 	for len(text) > 0 {
 		var line string
 		line, text, _ = strings.Cut(text, "\n")
