@@ -57,11 +57,12 @@ type settings struct {
 
 // bed is a cluster, a repository and a configuration.
 type bed struct {
-	t      *testing.T
-	prod   *targettest.Cluster
-	dir    string // holds refloat.yaml, passphrase, repository/ and state/
-	set    settings
-	server *exec.Cmd
+	backupSays int // exit code of the base backup by hand: 3 of a damaged cluster
+	t          *testing.T
+	prod       *targettest.Cluster
+	dir        string // holds refloat.yaml, passphrase, repository/ and state/
+	set        settings
+	server     *exec.Cmd
 }
 
 func newBed(t *testing.T, cluster targettest.Options, set settings) *bed {

@@ -52,7 +52,9 @@ func protected(t *testing.T, cluster targettest.Options, set settings, before fu
 		before(b)
 	}
 	b.startServer()
-	b.must("backup", "main")
+	if code, out, errs := b.run("backup", "main"); code != b.backupSays {
+		t.Fatalf("refloat backup main: exit %d, want %d\n%s%s", code, b.backupSays, out, errs)
+	}
 	b.load(2)
 	b.shipped()
 	return b
@@ -73,7 +75,10 @@ func failedCheck(t *testing.T, p *proof.Proof, name string) {
 
 func TestDamagedPageWithChecksums(t *testing.T) {
 	t.Parallel()
-	b := protected(t, targettest.Options{}, settings{}, func(b *bed) { damagePage(t, b.prod, "plain", 3, false) })
+	b := protected(t, targettest.Options{}, settings{}, func(b *bed) {
+		damagePage(t, b.prod, "plain", 3, false)
+		b.backupSays = 3
+	})
 	failedCheck(t, notProven(t, b), "page-checksums")
 }
 
