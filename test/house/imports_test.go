@@ -47,6 +47,8 @@ var mayImport = map[string][]string{
 	"internal/alert/inbound":             {"internal/alert"},
 	"internal/monitor":                   {},
 	"internal/incident":                  {},
+	"internal/postmortem":                {"internal/postmortem/prose"},
+	"internal/postmortem/prose":          {},
 	"internal/journal":                   {},
 	"internal/schedule":                  {},
 	"internal/tracing":                   {},
