@@ -233,16 +233,25 @@ func listRules(g *globals) error {
 
 func explainCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
-		Use: "explain RULE", Short: "Explain a rule of refloat check",
+		Use: "explain RULE", Short: "Explain a rule of refloat check or of refloat postmortem lint",
 		Args: one("rule"),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			var out []string
 			for _, r := range app.AuditRules() {
 				out = append(out, r.ID+"\t"+r.Title)
 			}
+			for _, r := range app.ReportRules() {
+				out = append(out, r.ID+"\t"+r.Title)
+			}
 			return out, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
+			if r, is := reportRule(args[0]); is {
+				return g.print(r, func(w io.Writer) {
+					fmt.Fprintf(w, "%s: %s\n\n", r.ID, r.Title)
+					facts(w, "severity", string(r.Severity), "why", r.Why, "fix", r.Fix, "looks at", "reports (refloat postmortem lint)")
+				})
+			}
 			all := app.AuditRules()
 			i := slices.IndexFunc(all, func(r app.AuditRule) bool { return r.ID == args[0] })
 			if i < 0 {
@@ -250,11 +259,14 @@ func explainCommand(g *globals) *cobra.Command {
 				for _, r := range all {
 					ids = append(ids, r.ID)
 				}
+				for _, r := range app.ReportRules() {
+					ids = append(ids, r.ID)
+				}
 				hint := ""
 				if near := config.Nearest(args[0], ids); near != "" {
 					hint = "did you mean " + near + "? "
 				}
-				return usageError{fmt.Errorf("there is no rule %s; %srefloat check --list names them all", args[0], hint)}
+				return usageError{fmt.Errorf("there is no rule %s; %srefloat check --list and refloat postmortem lint --list name them all", args[0], hint)}
 			}
 			r := all[i]
 			return g.print(r, func(w io.Writer) {
