@@ -1,6 +1,8 @@
 package app
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -72,5 +74,15 @@ func readReport(name string, stdin io.Reader) (*postmortem.Document, error) {
 	if len(src) > mostReport {
 		return nil, fmt.Errorf("read the report %s: it is longer than %d MiB", name, mostReport>>20)
 	}
+	switch {
+	case bytes.IndexByte(src, 0) >= 0:
+		return nil, fmt.Errorf("read the report %s: %w; save it as UTF-8 text, Markdown or HTML", name, ErrNoReport)
+	case len(bytes.TrimSpace(src)) == 0:
+		return nil, fmt.Errorf("read the report %s: %w: it is empty", name, ErrNoReport)
+	}
 	return postmortem.Read(name, src), nil
 }
+
+// ErrNoReport means that there is no text to read: nothing was found wrong because
+// nothing could be looked at.
+var ErrNoReport = errors.New("this is no text")

@@ -100,9 +100,9 @@ func (a *actionReader) read(b *Block) {
 	case b.Kind == Row:
 		a.row(b)
 	case d.isPart(b) && a.current() != nil:
-		a.current().add(d, b, 0, len(b.toks), false)
+		a.current().add(b, 0, len(b.toks), false)
 	case b.Kind == Item && b.Level > a.depth && a.current() != nil:
-		a.current().add(d, b, 0, len(b.toks), true)
+		a.current().add(b, 0, len(b.toks), true)
 	case b.Kind == Item:
 		if strings.HasSuffix(strings.TrimSpace(b.Text), ":") && d.named(b) {
 			return // "Short term:" over a list
@@ -112,7 +112,7 @@ func (a *actionReader) read(b *Block) {
 	case a.headed(b, fresh):
 		// A heading names the action, what stands below it are its parts.
 		a.begin(d.Blocks[d.Sections[b.Section].Block], 0, len(d.Blocks[d.Sections[b.Section].Block].toks))
-		a.current().add(d, b, 0, len(b.toks), !d.isPart(b))
+		a.current().add(b, 0, len(b.toks), !d.isPart(b))
 	case a.listed:
 		if b.Label != "" && fieldName(b.Label) == fieldAction {
 			a.begin(b, 0, len(b.toks))
@@ -158,7 +158,7 @@ func (a *actionReader) prose(b *Block) {
 		sameBlock := cur != nil && len(cur.parts) > 0 && cur.parts[0].block == b
 		switch {
 		case sameBlock && !(starts && (future || dated)):
-			cur.add(a.d, b, s.First, s.End, false)
+			cur.add(b, s.First, s.End, false)
 		case future || dated || starts:
 			a.begin(b, s.First, s.End)
 		}
@@ -167,7 +167,7 @@ func (a *actionReader) prose(b *Block) {
 
 func (a *actionReader) begin(b *Block, first, end int) {
 	a.d.Actions = append(a.d.Actions, Action{})
-	a.current().add(a.d, b, first, end, true)
+	a.current().add(b, first, end, true)
 	if b.Kind == Heading || first > 0 || end < len(b.toks) {
 		a.current().Place = a.d.at(b, b.toks[first].Lo, b.toks[end-1].Hi)
 	} else {
@@ -176,11 +176,10 @@ func (a *actionReader) begin(b *Block, first, end int) {
 	a.current().Text = a.current().Place.Text
 }
 
-func (x *Action) add(d *Document, b *Block, first, end int, matter bool) {
+func (x *Action) add(b *Block, first, end int, matter bool) {
 	if end > first {
 		x.parts = append(x.parts, part{b, first, end, matter})
 	}
-	_ = d
 }
 
 // row reads an action from a row of a table.
@@ -220,7 +219,7 @@ func (a *actionReader) row(b *Block) {
 	}
 	d.Actions = append(d.Actions, Action{table: true, Place: d.whole(b), Text: strings.TrimSpace(b.Text[mc.Lo:mc.Hi])})
 	x := a.current()
-	x.add(d, b, first, end, true)
+	x.add(b, first, end, true)
 	for i, c := range b.Cells {
 		if i == matter {
 			continue
@@ -253,7 +252,7 @@ func (a *actionReader) row(b *Block) {
 			x.Cadence = value != "" && !noOne[prose.Lower(value)]
 		default:
 			f, e := d.tokens(b, c.Lo, c.Hi)
-			x.add(d, b, f, e, false)
+			x.add(b, f, e, false)
 		}
 	}
 }

@@ -164,7 +164,7 @@ func (d *Document) reportDay() {
 		name := bare(f.Name)
 		rank := 3
 		switch {
-		case name == "date" || name == "dated" && false:
+		case name == "date":
 			rank = 1
 		case strings.Contains(name, "updated") || strings.Contains(name, "review"):
 			rank = 2

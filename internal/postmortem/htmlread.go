@@ -43,7 +43,7 @@ func (h *htmlReader) scan(src []byte) {
 			}
 		case markup.StartTagToken, markup.SelfClosingTagToken:
 			name, _ := z.TagName()
-			h.start(string(name), lo, off)
+			h.start(string(name), off)
 		case markup.EndTagToken:
 			name, _ := z.TagName()
 			h.end(string(name))
@@ -51,7 +51,7 @@ func (h *htmlReader) scan(src []byte) {
 	}
 }
 
-func (h *htmlReader) start(name string, lo, off int) {
+func (h *htmlReader) start(name string, off int) {
 	switch name {
 	case "script", "style", "head", "template":
 		if name != "head" {
@@ -113,7 +113,6 @@ func (h *htmlReader) start(name string, lo, off int) {
 		}
 		h.flush()
 	}
-	_ = lo
 }
 
 func (h *htmlReader) end(name string) {

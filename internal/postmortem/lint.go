@@ -67,7 +67,7 @@ func Rules() []Rule {
 // Lint finds what a report contradicts or leaves out, in the order of its lines.
 // Findings that a comment in the report lets stand carry it.
 func Lint(d *Document) []Finding {
-	l := &linter{Document: d}
+	l := &linter{Document: d, out: []Finding{}}
 	rules := Rules()
 	for i := range rules {
 		if rules[i].check != nil {
@@ -103,7 +103,11 @@ func (l *linter) find(at Place, other *Place, format string, args ...any) {
 	if n >= most {
 		return
 	}
-	l.out = append(l.out, Finding{Rule: l.rule.ID, Severity: l.rule.Severity, Message: fmt.Sprintf(format, args...), Fix: l.rule.Fix, Place: at, Other: other})
+	message := fmt.Sprintf(format, args...)
+	if n == most-1 {
+		message += "; further findings of this rule are not listed"
+	}
+	l.out = append(l.out, Finding{Rule: l.rule.ID, Severity: l.rule.Severity, Message: message, Fix: l.rule.Fix, Place: at, Other: other})
 }
 
 // top is the report's first line, where what is missing is shown.

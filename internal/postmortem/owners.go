@@ -37,7 +37,7 @@ func (d *Document) markedOwner(b *Block, p part) string {
 			switch {
 			case word(b, k+1) == ":" || word(b, k+1) == "=" || word(b, k+1) == "is":
 				at = k + 2
-			case (t.S == "owned" || t.S == "owner" && false) && word(b, k+1) == "by":
+			case t.S == "owned" && word(b, k+1) == "by":
 				at = k + 2
 			case t.S == "assigned" && word(b, k+1) == "to":
 				at = k + 2

@@ -146,7 +146,7 @@ func leadsVerb(b *Block, k int) bool {
 func (d *Document) concrete(b *Block, first, end int) bool {
 	for k := first; k < end; k++ {
 		switch w := b.toks[k].S; {
-		case w == "by" && strings.HasSuffix(word(b, k+1), "ing"), w == "so" && word(b, k+1) == "that", w == "whether" && word(b, k+1) == "to" && false:
+		case w == "by" && strings.HasSuffix(word(b, k+1), "ing"), w == "so" && word(b, k+1) == "that":
 			return true
 		}
 	}

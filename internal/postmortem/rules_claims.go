@@ -281,11 +281,8 @@ func (d *Document) opinions(b *Block, s prose.Sentence) []opinion {
 			}
 			o.good, o.strong = true, nearPraise
 		case d.in(b, Challenges):
-			if len(blame) == 0 && !d.verbal(b, s) && nearPraise {
-				continue
-			}
 			o.strong = nearBlame
-		case nearPraise && !nearBlame && len(negated) == 0 && plainPraise(b, s, praise) && !d.wish(b, s):
+		case nearPraise && !nearBlame && len(negated) == 0 && plainPraise(b, praise) && !d.wish(b, s):
 			o.good, o.strong = true, true
 		case nearBlame && !nearPraise && strongBlame(b, blame) && !d.wish(b, s):
 			o.strong = true
@@ -297,17 +294,14 @@ func (d *Document) opinions(b *Block, s prose.Sentence) []opinion {
 	return out
 }
 
-func (d *Document) verbal(*Block, prose.Sentence) bool { return true }
-
 // plainPraise asks for a word that can only praise.
-func plainPraise(b *Block, s prose.Sentence, hits []prose.Hit) bool {
+func plainPraise(b *Block, hits []prose.Hit) bool {
 	for _, h := range hits {
 		switch w := b.toks[h.First].S; {
 		case strings.HasPrefix(w, "excel"), w == "well", w == "good", w == "great", strings.HasPrefix(w, "exempl"), strings.HasPrefix(w, "effective"), strings.HasPrefix(w, "smooth"), strings.HasPrefix(w, "flawless"), strings.HasPrefix(w, "seamless"), w == "outstanding", w == "strong", strings.HasPrefix(w, "efficient"):
 			return word(b, h.First+1) != "as" && word(b, h.First-1) != "as" && word(b, h.First-1) != "could"
 		}
 	}
-	_ = s
 	return false
 }
 

@@ -303,7 +303,7 @@ func figuresDiffer(l *linter) {
 		}
 		a, b := first.Fact.Value, f.Fact.Value
 		slack := 0.0
-		if first.Fact.Approx || f.Fact.Approx || round(a) || round(b) && first.Fact.Kind != f.Fact.Kind {
+		if first.Fact.Approx || f.Fact.Approx {
 			slack = 0.1 * max(a, b)
 		}
 		if first.Fact.Bound == prose.AtLeast && b >= a || f.Fact.Bound == prose.AtLeast && a >= b {
@@ -316,10 +316,6 @@ func figuresDiffer(l *linter) {
 	}
 	l.severities()
 }
-
-// round reports whether a figure was said to be rounded by its zeros; it never is
-// by itself.
-func round(float64) bool { return false }
 
 // partFigure reports whether a figure counts a part: "of them", "in the EU".
 func (d *Document) partFigure(f Figure) bool {
