@@ -154,10 +154,12 @@ func TestARecordThatCannotBeReadStopsNothing(t *testing.T) {
 
 // Targets at which nobody can look are told of.
 func TestATargetThatNobodySeesIsTold(t *testing.T) {
-	inBubble(t, &fakeTarget{}, nil, func(w *watch, n *notes) {
-		e := &staged{}
+	e := &staged{}
+	look := func(w *watch) {
 		e.set(target.Blind)
 		w.seen = monitor.NewWatcher(monitor.Options{Target: w.Target, Eyes: e, Rules: monitor.DefaultRules()})
+	}
+	inBubbleWith(t, &fakeTarget{}, nil, look, func(w *watch, n *notes) {
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		done := make(chan struct{})

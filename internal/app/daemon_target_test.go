@@ -202,6 +202,12 @@ func b2i(b bool) int {
 // inBubble runs a watch in virtual time.
 func inBubble(t *testing.T, f *fakeTarget, change func(*Care), test func(w *watch, n *notes)) {
 	t.Helper()
+	inBubbleWith(t, f, change, func(*watch) {}, test)
+}
+
+// inBubbleWith lets a test prepare the watch before it starts.
+func inBubbleWith(t *testing.T, f *fakeTarget, change func(*Care), prepare func(*watch), test func(w *watch, n *notes)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		f.slot = target.Slot{Name: "refloat_shop", Exists: true, Active: true}
 		f.gap = make(chan backup.Gap)
@@ -219,6 +225,7 @@ func inBubble(t *testing.T, f *fakeTarget, change func(*Care), test func(w *watc
 			defer n.mu.Unlock()
 			n.asked = append(n.asked, kind+": "+reason)
 		})
+		prepare(w)
 		end := w.start(t.Context())
 		defer func() {
 			stop, cancel := context.WithTimeout(context.Background(), time.Minute)
