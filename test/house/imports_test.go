@@ -53,9 +53,12 @@ var mayImport = map[string][]string{
 	"internal/schedule":                  {},
 	"internal/tracing":                   {},
 	"internal/status":                    {"internal/proof"},
-	"internal/store/sqlite":              {"internal/alert", "internal/journal", "internal/status"},
-	"internal/store/storetest":           {"internal/alert", "internal/journal", "internal/status"},
-	"internal/server":                    {"internal/status", "internal/proof"},
+	"internal/store/sqlite":              {"internal/access", "internal/alert", "internal/journal", "internal/status"},
+	"internal/store/storetest":           {"internal/access", "internal/alert", "internal/journal", "internal/status"},
+	"internal/server":                    {"internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"}, // types of what is shown
+	"internal/server/rest":               {"internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
+	"internal/server/web":                {"internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
+	"internal/access":                    {},
 }
 
 // onlyIn lists modules of others that one room alone may import.

@@ -1,0 +1,226 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/refloat-db/refloat/internal/access"
+	"github.com/refloat-db/refloat/internal/alert"
+	"github.com/refloat-db/refloat/internal/audit"
+	"github.com/refloat-db/refloat/internal/backup"
+	"github.com/refloat-db/refloat/internal/incident"
+	"github.com/refloat-db/refloat/internal/journal"
+	"github.com/refloat-db/refloat/internal/monitor"
+	"github.com/refloat-db/refloat/internal/proof"
+	"github.com/refloat-db/refloat/internal/status"
+)
+
+// Desk is all that the pages and the API show and do. Who asks is an argument:
+// it leaves out what they may not see, as if it were not there (ErrNotFound), and
+// answers ErrForbidden to what they may see and not do. Every act is journalled
+// with who did it. Safe for concurrent use.
+type Desk interface {
+	Reader
+	Actor
+}
+
+// Reader shows. Nothing is changed by it.
+type Reader interface {
+	// Board is how everything stands, in one look.
+	Board(ctx context.Context, who access.Principal) (Board, error)
+	// Target is all about one target.
+	Target(ctx context.Context, who access.Principal, name string) (TargetView, error)
+	// Proof is one proof by its ID.
+	Proof(ctx context.Context, who access.Principal, id string) (proof.Proof, error)
+	// Incidents are those that match, newest first.
+	Incidents(ctx context.Context, who access.Principal, q IncidentQuery) ([]IncidentView, error)
+	Incident(ctx context.Context, who access.Principal, id string) (IncidentView, error)
+	// Attachment is a file of an incident by its SHA-256.
+	Attachment(ctx context.Context, who access.Principal, id, sha256 string) (incident.Attached, []byte, error)
+	// Draft is an update that is prepared from the facts and not sent.
+	Draft(ctx context.Context, who access.Principal, id string, a incident.Audience) (Draft, error)
+	// Alerts are those that match with every delivery, newest first.
+	Alerts(ctx context.Context, who access.Principal, q AlertQuery) ([]AlertView, error)
+	Silences(ctx context.Context, who access.Principal) ([]alert.Silence, error)
+	// OnCall is who is on call from a moment to another, by team.
+	OnCall(ctx context.Context, who access.Principal, from, until time.Time) (OnCall, error)
+	Findings(ctx context.Context, who access.Principal) ([]TargetFindings, error)
+	// Journal is a page of entries, newest first.
+	Journal(ctx context.Context, who access.Principal, q JournalQuery) (JournalPage, error)
+	// Settings is the configuration as it was read, without secrets.
+	Settings(ctx context.Context, who access.Principal) (Settings, error)
+	// Stream tells entries of the journal with a sequence number above after, in
+	// order and without holes (of those that who asks may see), until ctx ends:
+	// first those that are there, then each when it is added. An error of tell ends
+	// it.
+	Stream(ctx context.Context, who access.Principal, after int64, tell func(journal.Entry) error) error
+	// Last is the sequence number of the journal's last entry.
+	Last(ctx context.Context) (int64, error)
+}
+
+// Actor does.
+type Actor interface {
+	OpenIncident(ctx context.Context, who access.Principal, q NewIncident) (IncidentView, error)
+	// Act does one thing in an incident.
+	Act(ctx context.Context, who access.Principal, id string, c incident.Command) (IncidentView, error)
+	Merge(ctx context.Context, who access.Principal, id, into, why string) (IncidentView, error)
+	Attach(ctx context.Context, who access.Principal, id, name string, data []byte) (IncidentView, error)
+	Publish(ctx context.Context, who access.Principal, id string, d Draft) (IncidentView, error)
+	Acknowledge(ctx context.Context, who access.Principal, alertID string) (AlertView, error)
+	Silence(ctx context.Context, who access.Principal, s alert.Silence) (alert.Silence, error)
+	EndSilence(ctx context.Context, who access.Principal, id string) error
+	// Ask asks for work on a target: "backup", "drill" or "check". It reports
+	// whether it was not asked for already.
+	Ask(ctx context.Context, who access.Principal, target, work string) (bool, error)
+	// TestPage sends a test page to a person.
+	TestPage(ctx context.Context, who access.Principal, person string) error
+}
+
+// Board is how everything stands.
+type Board struct {
+	At        time.Time      `json:"at"`
+	Targets   []TargetRow    `json:"targets"`   // the worst first
+	Incidents []IncidentView `json:"incidents"` // those that are open
+	Alerts    []AlertView    `json:"alerts"`    // those that are open and that nobody acknowledged
+	OnCall    []alert.Shift  `json:"on_call"`   // now
+	Seq       int64          `json:"seq"`       // of the journal, as of which this holds
+	Node      string         `json:"node"`      // that answered
+	Leads     bool           `json:"leads"`     // whether it is the one that watches and pages
+}
+
+// TargetRow is a target on the board.
+type TargetRow struct {
+	status.Report
+	Team  string `json:"team,omitempty"`
+	Tier  string `json:"tier"`
+	Shown string `json:"shown,omitempty"` // the name that people know it by
+}
+
+// TargetView is all about one target. A part that could not be read is named in
+// Missing, with why.
+type TargetView struct {
+	TargetRow
+	Engine      string                 `json:"engine"`
+	Coverage    *backup.CoverageReport `json:"coverage"`
+	Backups     []backup.Backup        `json:"backups"` // newest first
+	Proofs      []proof.Proof          `json:"proofs"`  // newest first, the last hundred
+	Findings    *audit.Report          `json:"findings"`
+	Outages     []monitor.Outage       `json:"outages"`     // newest first
+	Maintenance []alert.Silence        `json:"maintenance"` // planned work, now and coming
+	Incidents   []IncidentView         `json:"incidents"`   // about it, newest first
+	Lag         []LagPoint             `json:"lag"`         // of the log, oldest first
+	Runbook     string                 `json:"runbook"`     // Markdown; what to do to get it back
+	Missing     map[string]string      `json:"missing"`     // part: why it could not be read
+}
+
+// LagPoint is how far the stored log was behind at a moment.
+type LagPoint struct {
+	At    time.Time     `json:"at"`
+	Lag   time.Duration `json:"lag"`
+	Bytes *int64        `json:"bytes"` // null when unknown
+}
+
+// IncidentQuery selects incidents.
+type IncidentQuery struct {
+	All    bool   // also those that are resolved
+	Target string // empty for every
+	Before string // ID of the last one of the page before; empty for the first
+	Limit  int    // 0 for 50
+}
+
+// IncidentView is an incident at a moment.
+type IncidentView struct {
+	incident.State
+	At       time.Time          `json:"at"`
+	Clocks   []incident.Clock   `json:"clocks"`
+	Promises []incident.Promise `json:"promises"` // updates that audiences wait for
+	Summary  []string           `json:"summary"`  // what to know in 30 seconds
+	Waiting  []UpdateDelivery   `json:"waiting"`  // deliveries of updates that have not come to an end
+	Can      access.Role        `json:"can"`      // what who asked may do with it
+}
+
+// UpdateDelivery is one update on its way to one contact.
+type UpdateDelivery struct {
+	Update string         `json:"update"`
+	D      alert.Delivery `json:"delivery"`
+}
+
+// NewIncident opens one by hand.
+type NewIncident struct {
+	Title    string            `json:"title"`
+	Severity incident.Severity `json:"severity,omitempty"`
+	Target   string            `json:"target,omitempty"`
+	Since    time.Time         `json:"since,omitzero"`
+	Another  bool              `json:"another,omitempty"` // although one about the target is open
+}
+
+// Draft is an update before it is sent.
+type Draft struct {
+	Audience incident.Audience    `json:"audience"`
+	Subject  string               `json:"subject"`
+	Text     string               `json:"text"`
+	Next     time.Time            `json:"next,omitzero"` // when the next one is promised; empty for none
+	To       []incident.Recipient `json:"to"`
+}
+
+// AlertQuery selects alerts.
+type AlertQuery struct {
+	All    bool   // also those that ended
+	Target string // empty for every
+	ID     string // one
+	Limit  int    // 0 for 100
+}
+
+// AlertView is an alert with what was sent.
+type AlertView struct {
+	alert.Alert
+	Deliveries []alert.Delivery `json:"deliveries"`
+}
+
+// OnCall is who is on call.
+type OnCall struct {
+	From  time.Time         `json:"from"`
+	Until time.Time         `json:"until"`
+	Teams []TeamOnCall      `json:"teams"`
+	Names map[string]string `json:"names"` // of people, as they are written
+}
+
+// TeamOnCall is a team's shifts and the gaps in its cover.
+type TeamOnCall struct {
+	Team    string        `json:"team"`
+	Now     []alert.Shift `json:"now"`
+	Shifts  []alert.Shift `json:"shifts"`
+	Gaps    []alert.Gap   `json:"gaps"`
+	Policy  string        `json:"policy"`
+	Members []string      `json:"members"`
+}
+
+// TargetFindings are what the last audit of a target found.
+type TargetFindings struct {
+	Target string       `json:"target"`
+	Team   string       `json:"team,omitempty"`
+	Report audit.Report `json:"report"`
+}
+
+// JournalQuery selects a page of the journal.
+type JournalQuery struct {
+	Before  int64  // sequence number; 0 for the end
+	Scope   string // a subject, or with a slash at its end all that begin with it
+	Kind    string // that kinds begin with
+	Limit   int    // 0 for 100
+	Forward bool   // oldest first, from After on
+	After   int64
+}
+
+// JournalPage is a page of the journal.
+type JournalPage struct {
+	Entries []journal.Entry `json:"entries"`
+	Older   int64           `json:"older"` // Before of the next page; 0 at the beginning
+}
+
+// Settings is the configuration as it was read.
+type Settings struct {
+	Path string    `json:"path"`
+	Read time.Time `json:"read"`
+	Text string    `json:"text"` // as YAML, with defaults filled in, secrets taken out
+}

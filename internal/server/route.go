@@ -1,0 +1,45 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/refloat-db/refloat/internal/access"
+)
+
+// Route is one thing that can be asked for over HTTP, with what it needs.
+type Route struct {
+	Pattern string // as http.ServeMux takes it, with its method: "GET /incidents/{id}"
+	// Need is what who asks must have for any team at all; whether they have it
+	// for the team that the thing belongs to is for the Desk to say.
+	Need    access.Need
+	Handler http.Handler
+}
+
+// Gate finds out who asks, and refuses who may not.
+type Gate interface {
+	// Guard wraps a route's handler. The handler finds who asks with Who.
+	Guard(r Route) http.Handler
+}
+
+type whoKey struct{}
+
+// WithWho keeps who asks for handlers behind a Gate.
+func WithWho(ctx context.Context, p access.Principal) context.Context {
+	return context.WithValue(ctx, whoKey{}, p)
+}
+
+// Who is who asks; a stranger where no Gate said otherwise.
+func Who(ctx context.Context) access.Principal {
+	p, _ := ctx.Value(whoKey{}).(access.Principal)
+	return p
+}
+
+// Errors of a Desk. Anything else that it returns is a failure of ours, unless it
+// is one of a room's own (incident.ErrRefused, incident.ErrNone, …).
+var (
+	ErrForbidden = errors.New("your role does not allow this")
+	ErrNotFound  = errors.New("not found")
+	ErrRefused   = errors.New("refused") // the message says why and what to do instead
+)
