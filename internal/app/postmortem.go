@@ -57,7 +57,7 @@ func LintReport(name string, stdin io.Reader) (LintedReport, error) {
 	return LintedReport{File: name, Findings: postmortem.Lint(d)}, nil
 }
 
-func readReport(name string, stdin io.Reader) (*postmortem.Document, error) {
+func readReport(name string, stdin io.Reader) (*postmortem.Report, error) {
 	in := stdin
 	if name != "-" {
 		f, err := os.Open(name)

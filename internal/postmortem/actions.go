@@ -46,7 +46,7 @@ var noOne = map[string]bool{
 }
 
 // readActions gathers action items with their owners, due days and checks.
-func (d *Document) readActions() {
+func (d *Report) readActions() {
 	blocks := d.section(ActionItems)
 	listed, depth := false, 99
 	for _, b := range blocks {
@@ -67,7 +67,7 @@ func (d *Document) readActions() {
 }
 
 // isPart reports whether a block is a named part of an action: "Owner: Ana".
-func (d *Document) isPart(b *Block) bool {
+func (d *Report) isPart(b *Block) bool {
 	if b.Label == "" {
 		return false
 	}
@@ -79,7 +79,7 @@ func (d *Document) isPart(b *Block) bool {
 }
 
 type actionReader struct {
-	d       *Document
+	d       *Report
 	listed  bool
 	depth   int
 	section int
@@ -124,7 +124,7 @@ func (a *actionReader) read(b *Block) {
 }
 
 // named reports whether a block is only a name for what follows.
-func (d *Document) named(b *Block) bool { return len(b.toks) <= 6 }
+func (d *Report) named(b *Block) bool { return len(b.toks) <= 6 }
 
 // headed reports whether a block is the first below a heading inside the section
 // of actions that is itself an action.
@@ -265,7 +265,7 @@ func orElse(a, b string) string {
 }
 
 // state reads whether an action is done.
-func (d *Document) state(x *Action, b *Block, first, end int) {
+func (d *Report) state(x *Action, b *Block, first, end int) {
 	for k := first; k < end; k++ {
 		switch b.toks[k].S {
 		case "done", "completed", "complete", "closed", "finished", "✓", "✔", "✅", "shipped", "merged", "implemented", "fixed", "deployed":
@@ -278,7 +278,7 @@ func (d *Document) state(x *Action, b *Block, first, end int) {
 
 // due reads a day of completion: from a column or field of that name, from the
 // action's own words, or from the whole of it, where only a day counts.
-func (d *Document) due(x *Action, b *Block, lo, hi int, column, whole bool) {
+func (d *Report) due(x *Action, b *Block, lo, hi int, column, whole bool) {
 	for _, f := range b.facts {
 		if f.Lo < lo || f.Hi > hi {
 			continue
@@ -286,8 +286,8 @@ func (d *Document) due(x *Action, b *Block, lo, hi int, column, whole bool) {
 		switch f.Kind {
 		case prose.DateFact:
 			anchor := d.began
-			if d.Report != nil {
-				anchor = d.Report.At
+			if d.Written != nil {
+				anchor = d.Written.At
 			}
 			if !anchor.IsZero() && f.Date.Year == 0 {
 				anchor = anchor.AddDate(0, 4, 0) // what is due lies ahead
@@ -315,7 +315,7 @@ func (d *Document) due(x *Action, b *Block, lo, hi int, column, whole bool) {
 	}
 }
 
-func (d *Document) dueBefore(b *Block, f prose.Fact) bool {
+func (d *Report) dueBefore(b *Block, f prose.Fact) bool {
 	switch word(b, f.Before()) {
 	case "within", "in", "due", "after", ":":
 		return true
@@ -324,7 +324,7 @@ func (d *Document) dueBefore(b *Block, f prose.Fact) bool {
 }
 
 // finish reads what an action's words tell beside its fields.
-func (d *Document) finish(x *Action) {
+func (d *Report) finish(x *Action) {
 	for n, p := range x.parts {
 		b := p.block
 		switch kind := fieldName(b.Label); {
@@ -385,7 +385,7 @@ func firstPart(value string) string {
 }
 
 // recurs tells a duty that comes again from a machine that works "every minute".
-func recurs(d *Document, b *Block, p part) bool {
+func recurs(d *Report, b *Block, p part) bool {
 	for _, h := range d.within(b, p.first, p.end, recurWord) {
 		if w := b.toks[h.First].S; w == "every" {
 			switch word(b, h.End) {
@@ -402,7 +402,7 @@ func recurs(d *Document, b *Block, p part) bool {
 	return d.speaks(b, p.first, p.end, trainWord, testWord, documentWord) || d.speaks(b, p.first, p.end, vagueVerb) || d.speaks(b, p.first, min(p.end, p.first+8), recurWord) && d.meeting(b, p)
 }
 
-func (d *Document) meeting(b *Block, p part) bool {
+func (d *Report) meeting(b *Block, p part) bool {
 	for k := p.first; k < p.end; k++ {
 		switch b.toks[k].S {
 		case "meeting", "meetings", "audit", "audits", "review", "reviews", "checks", "sync", "call", "calls", "inspection", "inspections", "report", "reports":
@@ -413,7 +413,7 @@ func (d *Document) meeting(b *Block, p part) bool {
 }
 
 // inline finds owner, due day and check in an action's sentence.
-func (d *Document) inline(x *Action, p part) {
+func (d *Report) inline(x *Action, p part) {
 	b := p.block
 	lo, hi := b.toks[p.first].Lo, b.toks[p.end-1].Hi
 	check, checkAt := d.inlineCheck(b, p)
@@ -453,7 +453,7 @@ func (d *Document) inline(x *Action, p part) {
 }
 
 // startsAt reports whether the day says when something begins.
-func (d *Document) startsAt(b *Block, p part) bool {
+func (d *Report) startsAt(b *Block, p part) bool {
 	for k := p.first; k < p.end; k++ {
 		switch b.toks[k].S {
 		case "starting", "from", "beginning", "commencing", "start", "starts", "begins", "first", "begin":
@@ -474,7 +474,7 @@ var checkMarks = [][]string{
 	{"done", "if"}, {"done", "once"}, {"passes", "when"}, {"done", "means"}, {"done", ":"}, {"exit", "criterion"}, {"exit", "criteria"}, {"and", "prove"}, {"and", "verify"}, {"and", "test"}, {"and", "confirm"}, {"demonstrated", "by"}, {"shown", "by"}, {"tested", "by"}, {"success", "is"}, {"accepted", "when"}, {"counts", "as", "done"}, {"validation", ":"}, {"is", "done", "as", "soon"}, {"tracked", "by"}, {"complete", "once"}, {"completed", "once"}, {"check", "is"}, {"proof", "is"}, {"will", "be", "checked"}, {"will", "be", "verified"}, {"measured", "with"}, {"considered", "done"}, {"considered", "finished"}, {"criterion", ":"}, {"success", "criterion"}, {"success", "criteria"}, {"success", "measure"}, {"definition", "of", "done"}, {"is", "finished", "when"}, {"ready", "when"}, {"verifiable", "by"}, {"proven", "when"}, {"proved", "when"}, {"tested", "with"}, {"tested", "in"}, {"closes", "when"}, {"closes", "once"}, {"checkable", "by"}, {"evidenced", "by"}, {"we", "will", "know"}, {"success", "looks", "like"}, {"ends", "when"}, {"seen", "by"}, {"judged", "by"}, {"proof", "that"}, {"test", "is"}, {"fulfilled", "when"}, {"checked", "with"}, {"checked", "when"}, {"checked", "in"}, {"evidence", "is"}, {"confirmed", "when"}, {"confirmed", "with"},
 }
 
-func (d *Document) inlineCheck(b *Block, p part) (string, int) {
+func (d *Report) inlineCheck(b *Block, p part) (string, int) {
 	end := b.toks[p.end-1].Hi
 	for k := p.first; k < p.end; k++ {
 		for _, m := range checkMarks {
@@ -497,7 +497,7 @@ func (d *Document) inlineCheck(b *Block, p part) (string, int) {
 	return "", end
 }
 
-func (d *Document) dateFollows(b *Block, k int) bool {
+func (d *Report) dateFollows(b *Block, k int) bool {
 	for _, f := range b.facts {
 		if f.First > k && f.First-k <= 3 && (f.Kind == prose.DateFact || f.Kind == prose.ClockFact) {
 			return true

@@ -68,7 +68,7 @@ var fieldClaims = map[fieldKind]ClaimKind{
 }
 
 // readClaims gathers what is said of durations and of lost data.
-func (d *Document) readClaims() {
+func (d *Report) readClaims() {
 	for _, f := range d.Fields {
 		if d.in(f.Block, ActionItems, Recommendations, ObjectiveGroup) || f.Block.entry {
 			continue
@@ -102,7 +102,7 @@ func (d *Document) readClaims() {
 
 // objectiveCell reports whether a row of a table sets objectives beside what was
 // reached.
-func (d *Document) objectiveCell(f Field) bool {
+func (d *Report) objectiveCell(f Field) bool {
 	if f.Block.Kind != Row {
 		return false
 	}
@@ -114,11 +114,11 @@ func (d *Document) objectiveCell(f Field) bool {
 	return false
 }
 
-func (d *Document) claim(kind ClaimKind, b *Block, x prose.Fact, field bool) Claim {
+func (d *Report) claim(kind ClaimKind, b *Block, x prose.Fact, field bool) Claim {
 	return Claim{Kind: kind, Span: x.Span, Grain: x.Grain, Bound: x.Bound, Approx: x.Approx, Vague: x.Vague, Field: field, Place: d.at(b, x.Lo, x.Hi), block: b}
 }
 
-func (d *Document) lossField(f Field) {
+func (d *Report) lossField(f Field) {
 	b := f.Block
 	kind := LossClaim
 	first, end := d.tokens(b, f.Lo, f.Hi)
@@ -140,14 +140,14 @@ func (d *Document) lossField(f Field) {
 }
 
 // tokens is the range of tokens of bytes of a block's text.
-func (d *Document) tokens(b *Block, lo, hi int) (first, end int) {
+func (d *Report) tokens(b *Block, lo, hi int) (first, end int) {
 	first = sort.Search(len(b.toks), func(i int) bool { return b.toks[i].Lo >= lo })
 	end = sort.Search(len(b.toks), func(i int) bool { return b.toks[i].Hi > hi })
 	end = max(first, end)
 	return first, end
 }
 
-func (d *Document) sentenceClaims(b *Block, s prose.Sentence) {
+func (d *Report) sentenceClaims(b *Block, s prose.Sentence) {
 	d.lossClaims(b, s)
 	if d.speaks(b, s.First, s.End, objectiveWord) && !d.speaks(b, s.First, s.End, beginWord) {
 		// "The objective of 4 hours was missed: it took 5 h 24 min" speaks of both.
@@ -216,7 +216,7 @@ func clauseEnd(b *Block, from, until int) int {
 
 // spanKind is what a length of time in a clause measures; nothing where the
 // clause speaks of a part only.
-func (d *Document) spanKind(b *Block, first int, x prose.Fact, end int) ClaimKind {
+func (d *Report) spanKind(b *Block, first int, x prose.Fact, end int) ClaimKind {
 	before, after := word(b, x.First-1), word(b, x.End)
 	for k := x.Before(); k < x.First && k >= 0; k++ {
 		if before == "" {
@@ -264,7 +264,7 @@ func (d *Document) spanKind(b *Block, first int, x prose.Fact, end int) ClaimKin
 }
 
 // down reports whether a clause gives a length of time to the outage itself.
-func (d *Document) down(b *Block, first int, x prose.Fact, end int, lead string) bool {
+func (d *Report) down(b *Block, first int, x prose.Fact, end int, lead string) bool {
 	after := word(b, x.End)
 	if after == "of" {
 		switch word(b, x.End+1) {
@@ -337,7 +337,7 @@ func word(b *Block, i int) string {
 }
 
 // lossClaims reads "no data was lost" and "412 orders were lost".
-func (d *Document) lossClaims(b *Block, s prose.Sentence) {
+func (d *Report) lossClaims(b *Block, s prose.Sentence) {
 	hits := d.within(b, s.First, s.End, lossWord)
 	for _, h := range hits {
 		lo, hi := clauseStart(b, s.First, h.First), clauseEnd(b, h.End, s.End)
@@ -378,7 +378,7 @@ func doubtful(b *Block, s prose.Sentence) bool {
 }
 
 // counted reports whether a clause holds a figure.
-func (d *Document) counted(b *Block, first, end int) bool {
+func (d *Report) counted(b *Block, first, end int) bool {
 	for _, f := range b.facts {
 		if f.First < first || f.End > end {
 			continue
@@ -396,7 +396,7 @@ func (d *Document) counted(b *Block, first, end int) bool {
 }
 
 // dataCounted reports whether what is counted is data.
-func (d *Document) dataCounted(b *Block, first, end int) bool {
+func (d *Report) dataCounted(b *Block, first, end int) bool {
 	for k := first; k < end; k++ {
 		switch prose.Stem(b.toks[k].S) {
 		case "order", "ord", "transact", "row", "record", "entr", "writ", "writes", "data", "event", "messag", "booking", "book", "invoic", "payment", "pay", "document", "docu", "fil", "file", "upload", "comment", "com", "post", "ticket", "measure", "reading", "read", "edit", "change", "chang", "chat", "mail", "photo", "image", "form", "submission", "submiss", "registr", "item", "update", "upd", "minut", "hour":

@@ -50,7 +50,7 @@ var common = setOf(`this that with from have were been will when which their the
 var generic = topicBit(topicConfig) | topicBit(topicCode) | topicBit(topicTest) | topicBit(topicAccess) | topicBit(topicCapacity) | topicBit(topicDependency) | topicBit(topicOnCall) | topicBit(topicHardware) | topicBit(topicSchedule) | topicBit(topicQuery) | topicBit(topicNetwork)
 
 // subjectOf reads what tokens are about.
-func (d *Document) subjectOf(b *Block, first, end int) subject {
+func (d *Report) subjectOf(b *Block, first, end int) subject {
 	s := subject{topics: d.topics(b, first, end), stems: map[string]bool{}, rare: map[string]bool{}}
 	for k := first; k < end && k < first+400; k++ {
 		t := b.toks[k]
@@ -134,7 +134,7 @@ var cleanVerbs = map[string]bool{
 }
 
 // deeds splits an action at its joints and says what each part does.
-func (d *Document) deeds(a *Action) []deed {
+func (d *Report) deeds(a *Action) []deed {
 	if a.split {
 		return a.deeds
 	}
@@ -179,7 +179,7 @@ func (d *Document) deeds(a *Action) []deed {
 }
 
 // matterEnd is where the words of the action end and how one tells begins.
-func (d *Document) matterEnd(b *Block, first, end int) int {
+func (d *Report) matterEnd(b *Block, first, end int) int {
 	for k := first + 1; k+1 < end; k++ {
 		switch b.toks[k].S {
 		case "owner", "owners", "assignee", "assigned", "responsible", "due", "deadline", "dri", "priority", "type", "kind", "status":
@@ -210,7 +210,7 @@ func joint(b *Block, k int) bool {
 
 // leadsClause reports whether a new thing to do begins at token k: with a verb of
 // its own that is no second participle of the same thing ("bought and configured").
-func (d *Document) leadsClause(b *Block, from, k, end int) bool {
+func (d *Report) leadsClause(b *Block, from, k, end int) bool {
 	if k >= end {
 		return true
 	}
@@ -230,7 +230,7 @@ func (d *Document) leadsClause(b *Block, from, k, end int) bool {
 }
 
 // deed adds a clause; one without a matter of its own belongs to the one before.
-func (d *Document) deed(out []deed, b *Block, first, end int) []deed {
+func (d *Report) deed(out []deed, b *Block, first, end int) []deed {
 	s := d.subjectOf(b, first, end)
 	w := d.workOf(b, first, end)
 	if len(s.stems) == 0 && s.topics == 0 {
@@ -252,7 +252,7 @@ func (d *Document) deed(out []deed, b *Block, first, end int) []deed {
 
 // workOf says what kind of doing a clause is, by its nouns before its verbs: to
 // add an alert is watching, to add a lock is engineering.
-func (d *Document) workOf(b *Block, first, end int) work {
+func (d *Report) workOf(b *Block, first, end int) work {
 	var w work
 	for k := first; k < min(first+4, end); k++ {
 		if cleanVerbs[b.toks[k].S] && !d.speaks(b, first, end, testWord, watchWord) {
@@ -285,7 +285,7 @@ func (d *Document) workOf(b *Block, first, end int) work {
 
 // covered reports whether some action is about a subject; with the kinds of work
 // that count.
-func (d *Document) covered(s subject, counts work) bool {
+func (d *Report) covered(s subject, counts work) bool {
 	for i := range d.Actions {
 		for _, x := range d.deeds(&d.Actions[i]) {
 			if (counts == 0 || x.work&counts != 0) && s.meets(x.subject) {
@@ -303,7 +303,7 @@ type cause struct {
 }
 
 // causes lists the sentences that name the root cause.
-func (d *Document) causes() []cause {
+func (d *Report) causes() []cause {
 	if d.causesKnown {
 		return d.causeList
 	}
@@ -332,7 +332,7 @@ func (d *Document) causes() []cause {
 }
 
 // intent tells "find the root cause" from naming it.
-func (d *Document) intent(b *Block, s prose.Sentence, k int) bool {
+func (d *Report) intent(b *Block, s prose.Sentence, k int) bool {
 	for i := max(s.First, k-5); i < k; i++ {
 		switch w := b.toks[i].S; {
 		case strings.HasPrefix(w, "find"), strings.HasPrefix(w, "identif"), strings.HasPrefix(w, "determin"), w == "analysis", strings.HasPrefix(w, "investigat"), w == "unknown", strings.HasPrefix(w, "understand"), strings.HasPrefix(w, "establish"):
@@ -343,7 +343,7 @@ func (d *Document) intent(b *Block, s prose.Sentence, k int) bool {
 }
 
 // causeSection picks from the section of the cause the sentences that name it.
-func (d *Document) causeSection(blocks []*Block) []cause {
+func (d *Report) causeSection(blocks []*Block) []cause {
 	var cued, all []cause
 	for _, b := range blocks {
 		label := strings.Contains(prose.Lower(b.Label), "cause")

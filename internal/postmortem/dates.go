@@ -9,7 +9,7 @@ import (
 
 // readDates decides how days are written here, which year is meant where none
 // is, when the report was written, and which zones it names.
-func (d *Document) readDates() {
+func (d *Report) readDates() {
 	var known []time.Time
 	for _, b := range d.Blocks {
 		for _, f := range b.facts {
@@ -33,7 +33,7 @@ func (d *Document) readDates() {
 }
 
 // slashed learns from 25/10/2023 and 10/25/2023 how days are written.
-func (d *Document) slashed(text string, date prose.Date) {
+func (d *Report) slashed(text string, date prose.Date) {
 	if i := strings.IndexByte(text, '/'); i > 0 && i <= 2 && date.Day > 12 {
 		d.dmy = d.dmy || strings.TrimLeft(text[:i], "0") == itoa(date.Day)
 	}
@@ -41,7 +41,7 @@ func (d *Document) slashed(text string, date prose.Date) {
 
 // swap decides about 05/10/2023 by the days that are certain, where no other day
 // with strokes told.
-func (d *Document) swap(known []time.Time) {
+func (d *Report) swap(known []time.Time) {
 	if d.dmy || len(known) == 0 {
 		return
 	}
@@ -84,7 +84,7 @@ func itoa(n int) string {
 }
 
 // day is a date as this report writes it; without a year it lies near anchor.
-func (d *Document) day(x prose.Date, anchor time.Time) (time.Time, bool) {
+func (d *Report) day(x prose.Date, anchor time.Time) (time.Time, bool) {
 	if d.dmy && x.Swappable {
 		x.Day, x.Month = x.Month, x.Day
 	}
@@ -113,7 +113,7 @@ func (d *Document) day(x prose.Date, anchor time.Time) (time.Time, bool) {
 
 // incidentDay finds the day on which the incident began: a field, a day in the
 // timeline, or the first day that a sentence gives to it.
-func (d *Document) incidentDay() {
+func (d *Report) incidentDay() {
 	for _, kind := range []fieldKind{fieldStart, fieldDay} {
 		if f, ok := d.first(kind); ok {
 			if t, ok := d.firstDay(f.facts()); ok {
@@ -143,7 +143,7 @@ func (d *Document) incidentDay() {
 	}
 }
 
-func (d *Document) firstDay(facts []prose.Fact) (time.Time, bool) {
+func (d *Report) firstDay(facts []prose.Fact) (time.Time, bool) {
 	for _, f := range facts {
 		if f.Kind == prose.DateFact && !f.Date.Loose {
 			if t, ok := d.day(f.Date, time.Time{}); ok {
@@ -155,7 +155,7 @@ func (d *Document) firstDay(facts []prose.Fact) (time.Time, bool) {
 }
 
 // reportDay finds the day on which the report was written.
-func (d *Document) reportDay() {
+func (d *Report) reportDay() {
 	best := 0
 	for _, f := range d.Fields {
 		if f.Kind != fieldReported || d.in(f.Block, ActionItems, Recommendations, Timeline) {
@@ -175,13 +175,13 @@ func (d *Document) reportDay() {
 			}
 			if t, ok := d.day(x.Date, d.began); ok && rank > best {
 				best = rank
-				d.Report = &Day{Date: x.Date, At: t, Place: d.at(f.Block, x.Lo, x.Hi)}
+				d.Written = &Day{Date: x.Date, At: t, Place: d.at(f.Block, x.Lo, x.Hi)}
 			}
 			break
 		}
 	}
-	if best == 1 && !d.began.IsZero() && !d.Report.At.After(d.began) {
-		d.Report = nil // "Date:" of the incident
+	if best == 1 && !d.began.IsZero() && !d.Written.At.After(d.began) {
+		d.Written = nil // "Date:" of the incident
 		best = 0
 	}
 	if best == 0 {
@@ -191,7 +191,7 @@ func (d *Document) reportDay() {
 
 // reportSentence finds a day on a line of its own before the first section, or
 // one that a sentence calls the report's.
-func (d *Document) reportSentence() {
+func (d *Report) reportSentence() {
 	for i, b := range d.Blocks {
 		if b.Kind == Code || b.Head {
 			continue
@@ -215,7 +215,7 @@ func (d *Document) reportSentence() {
 			if !ok || !told && !d.began.IsZero() && !t.After(d.began) {
 				continue
 			}
-			d.Report = &Day{Date: f.Date, At: t, Place: d.at(b, f.Lo, f.Hi)}
+			d.Written = &Day{Date: f.Date, At: t, Place: d.at(b, f.Lo, f.Hi)}
 			return
 		}
 	}

@@ -14,7 +14,7 @@ type edit struct {
 
 // Replace puts other words at a place that the document named; all else stays as
 // it was written. Two replacements may not overlap.
-func (d *Document) Replace(p Place, with string) error {
+func (d *Report) Replace(p Place, with string) error {
 	if p.Lo < 0 || p.Hi > len(d.src) || p.Lo > p.Hi || p.Line == 0 {
 		return errors.New("replace in a report: there is no such place in it")
 	}
@@ -28,7 +28,7 @@ func (d *Document) Replace(p Place, with string) error {
 }
 
 // Bytes is the report as it was read, with what was replaced.
-func (d *Document) Bytes() []byte {
+func (d *Report) Bytes() []byte {
 	edits := slices.Clone(d.edits)
 	slices.SortStableFunc(edits, func(a, b edit) int { return a.lo - b.lo })
 	out := make([]byte, 0, len(d.src))

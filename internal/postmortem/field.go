@@ -102,7 +102,7 @@ var fieldKinds = func() map[string]fieldKind {
 }()
 
 // readFields gathers labels with their values, and tables of two columns.
-func (d *Document) readFields() {
+func (d *Report) readFields() {
 	for i, b := range d.Blocks {
 		switch {
 		case b.Label != "" && strings.TrimSpace(b.words()) != "":
@@ -120,7 +120,7 @@ func (d *Document) readFields() {
 	}
 }
 
-func (d *Document) rowFields(b *Block) {
+func (d *Report) rowFields(b *Block) {
 	if d.in(b, ActionItems, Recommendations) || d.in(b, Timeline) && len(b.facts) > 0 && b.facts[0].Lo < 3 {
 		return
 	}
@@ -143,7 +143,7 @@ func (d *Document) rowFields(b *Block) {
 	}
 }
 
-func (d *Document) field(b *Block, name string, lo, hi int) {
+func (d *Report) field(b *Block, name string, lo, hi int) {
 	d.Fields = append(d.Fields, Field{Name: strings.TrimSpace(name), Kind: fieldName(name), Block: b, Lo: lo, Hi: hi, Place: d.at(b, lo, hi)})
 }
 
@@ -162,7 +162,7 @@ func (f Field) facts() []prose.Fact {
 func (f Field) value() string { return strings.TrimSpace(f.Block.Text[f.Lo:f.Hi]) }
 
 // first is the first field of a kind outside of actions.
-func (d *Document) first(kind fieldKind) (Field, bool) {
+func (d *Report) first(kind fieldKind) (Field, bool) {
 	for _, f := range d.Fields {
 		if f.Kind == kind && !d.in(f.Block, ActionItems, Recommendations, Timeline) {
 			return f, true

@@ -3,7 +3,7 @@ package postmortem
 import "github.com/refloat-db/refloat/internal/postmortem/prose"
 
 // readFigures gathers what was counted or paid for.
-func (d *Document) readFigures() {
+func (d *Report) readFigures() {
 	for _, b := range d.prosaic() {
 		if d.in(b, ActionItems, Recommendations, ObjectiveGroup, Timeline, Glossary) {
 			continue

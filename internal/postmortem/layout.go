@@ -6,7 +6,7 @@ import (
 
 // reader builds blocks from lines.
 type reader struct {
-	doc   *Document
+	doc   *Report
 	table map[string]SectionKind
 	names []string
 	list  int

@@ -50,7 +50,7 @@ type Suppression struct {
 }
 
 type linter struct {
-	*Document
+	*Report
 	rule *Rule
 	out  []Finding
 }
@@ -66,8 +66,8 @@ func Rules() []Rule {
 
 // Lint finds what a report contradicts or leaves out, in the order of its lines.
 // Findings that a comment in the report lets stand carry it.
-func Lint(d *Document) []Finding {
-	l := &linter{Document: d, out: []Finding{}}
+func Lint(d *Report) []Finding {
+	l := &linter{Report: d, out: []Finding{}}
 	rules := Rules()
 	for i := range rules {
 		if rules[i].check != nil {
@@ -134,7 +134,7 @@ func (l *linter) heading(kinds ...SectionKind) Place {
 const allowMark = "refloat:allow"
 
 // allowances reads "refloat:allow RULE reason" from comments and from lines.
-func (d *Document) allowances() []*Suppression {
+func (d *Report) allowances() []*Suppression {
 	var out []*Suppression
 	add := func(text string, p Place) {
 		rest := text[strings.Index(text, allowMark)+len(allowMark):]

@@ -57,7 +57,7 @@ type Entry struct {
 }
 
 // readEntries reads the timeline.
-func (d *Document) readEntries() {
+func (d *Report) readEntries() {
 	blocks := d.section(Timeline)
 	if len(blocks) == 0 {
 		blocks = d.stray()
@@ -93,7 +93,7 @@ func (d *Document) readEntries() {
 }
 
 // stray finds lines that begin with a time where no section is a timeline.
-func (d *Document) stray() []*Block {
+func (d *Report) stray() []*Block {
 	var out []*Block
 	for _, b := range d.prosaic() {
 		if b.Kind != Code && !d.in(b, ActionItems) && b.LabelAt == 0 && timeLed(strings.TrimSpace(b.Text)) {
@@ -107,7 +107,7 @@ func (d *Document) stray() []*Block {
 }
 
 // entry reads a block's leading time.
-func (d *Document) entry(b *Block, day *time.Time, dated *bool) (Entry, bool) {
+func (d *Report) entry(b *Block, day *time.Time, dated *bool) (Entry, bool) {
 	e := Entry{block: b}
 	found := false
 	for n, f := range b.facts {
@@ -158,7 +158,7 @@ func (d *Document) entry(b *Block, day *time.Time, dated *bool) (Entry, bool) {
 }
 
 // leads reports whether only marks, a day or nothing stand before a time.
-func (d *Document) leads(b *Block, f prose.Fact) bool {
+func (d *Report) leads(b *Block, f prose.Fact) bool {
 	for i := 0; i < f.First; i++ {
 		t := b.toks[i]
 		if t.Kind != prose.Word {
@@ -181,7 +181,7 @@ func (d *Document) leads(b *Block, f prose.Fact) bool {
 	return true
 }
 
-func (d *Document) startClock() *time.Time {
+func (d *Report) startClock() *time.Time {
 	for _, f := range d.Fields {
 		if f.Kind == fieldStart {
 			if m, ok := d.moment(f.Block, f.facts()); ok {
@@ -194,7 +194,7 @@ func (d *Document) startClock() *time.Time {
 
 // defaultZone is the zone that the report gives to all times: the one that it
 // names in a sentence of its own, or the only one.
-func (d *Document) defaultZone() string {
+func (d *Report) defaultZone() string {
 	if d.zoneKnown {
 		return d.zone
 	}
@@ -215,7 +215,7 @@ func (d *Document) defaultZone() string {
 	return d.zone
 }
 
-func (d *Document) offset(zone string) time.Duration {
+func (d *Report) offset(zone string) time.Duration {
 	if zone == "" {
 		zone = d.defaultZone()
 	}
@@ -224,7 +224,7 @@ func (d *Document) offset(zone string) time.Duration {
 }
 
 // moment makes a time of a clock and the day beside it.
-func (d *Document) moment(b *Block, facts []prose.Fact) (Moment, bool) {
+func (d *Report) moment(b *Block, facts []prose.Fact) (Moment, bool) {
 	m := Moment{block: b}
 	day := d.began
 	m.Dated = !day.IsZero()
@@ -257,7 +257,7 @@ var fieldMoments = map[fieldKind]MomentKind{
 }
 
 // readMoments gathers the five moments from fields, timeline and sentences.
-func (d *Document) readMoments() {
+func (d *Report) readMoments() {
 	for _, f := range d.Fields {
 		kind, is := fieldMoments[f.Kind]
 		if !is || d.in(f.Block, ActionItems, Timeline, ObjectiveGroup, Recommendations) && f.Block.Kind != Row || d.in(f.Block, ActionItems, ObjectiveGroup) {
@@ -289,7 +289,7 @@ func (d *Document) readMoments() {
 }
 
 // rangeEnd takes the second time of "Time: 02:00 to 07:24" for the end.
-func (d *Document) rangeEnd(f Field, kind MomentKind) {
+func (d *Report) rangeEnd(f Field, kind MomentKind) {
 	if kind != Started {
 		return
 	}
@@ -320,7 +320,7 @@ func (d *Document) rangeEnd(f Field, kind MomentKind) {
 }
 
 // entryMoments reads what an entry of the timeline marks.
-func (d *Document) entryMoments(e Entry) {
+func (d *Report) entryMoments(e Entry) {
 	b, end := e.block, len(e.block.toks)
 	add := func(kind MomentKind, sure bool) {
 		d.Moments = append(d.Moments, Moment{Kind: kind, At: e.At, Clock: e.Clock, Dated: e.Dated, Zone: e.Zone, From: FromTimeline, Place: e.Place, Sure: sure, block: b})
@@ -382,7 +382,7 @@ func near2(a, b []prose.Hit, n int) bool {
 }
 
 // sentenceMoments reads "The outage began at 02:00 and was noticed at 02:47".
-func (d *Document) sentenceMoments(b *Block, s prose.Sentence) {
+func (d *Report) sentenceMoments(b *Block, s prose.Sentence) {
 	var clocks []int
 	for n, f := range b.facts {
 		if f.Kind == prose.ClockFact && f.First >= s.First && f.End <= s.End {
@@ -452,7 +452,7 @@ func opensClause(b *Block, first, at int) bool {
 	return false
 }
 
-func (d *Document) previous(b *Block) time.Time {
+func (d *Report) previous(b *Block) time.Time {
 	for i := len(d.Moments) - 1; i >= 0; i-- {
 		if d.Moments[i].block == b {
 			return d.Moments[i].At
@@ -467,7 +467,7 @@ func hasDay(b *Block, at int) bool {
 }
 
 // beside is a time with the day that stands next to it.
-func (d *Document) beside(b *Block, at int) []prose.Fact {
+func (d *Report) beside(b *Block, at int) []prose.Fact {
 	out := []prose.Fact{b.facts[at]}
 	if at > 0 && b.facts[at-1].Kind == prose.DateFact && b.facts[at].First-b.facts[at-1].End < 6 {
 		return append([]prose.Fact{b.facts[at-1]}, out...)
@@ -480,7 +480,7 @@ func (d *Document) beside(b *Block, at int) []prose.Fact {
 
 // ranged reports whether clock n is an end of "from 02:00 to 07:24", spoken of an
 // outage.
-func (d *Document) ranged(b *Block, s prose.Sentence, clocks []int, n int) bool {
+func (d *Report) ranged(b *Block, s prose.Sentence, clocks []int, n int) bool {
 	if len(clocks) < 2 || n > 1 {
 		return false
 	}
@@ -508,7 +508,7 @@ func (d *Document) ranged(b *Block, s prose.Sentence, clocks []int, n int) bool 
 
 // told finds what a clause says of its time: the last word before it, or the
 // first after it.
-func (d *Document) told(b *Block, first, end int, before bool) (MomentKind, bool) {
+func (d *Report) told(b *Block, first, end int, before bool) (MomentKind, bool) {
 	hits := d.within(b, first, end, beginWord, failWord, detectWord, ackWord, mitigateWord, resolveWord)
 	if len(hits) == 0 {
 		return "", false
@@ -558,7 +558,7 @@ func (d *Document) told(b *Block, first, end int, before bool) (MomentKind, bool
 }
 
 // times lists a moment's times, sure ones only or all.
-func (d *Document) times(kind MomentKind, sure bool) []Moment {
+func (d *Report) times(kind MomentKind, sure bool) []Moment {
 	var out []Moment
 	for _, m := range d.Moments {
 		if m.Kind == kind && (m.Sure || !sure) {

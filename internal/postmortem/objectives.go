@@ -68,7 +68,7 @@ func objectiveColumn(head string) column {
 
 // readObjectives gathers objectives from their section, from tables that set them
 // beside what was reached, and from sentences that name one with its figure.
-func (d *Document) readObjectives() {
+func (d *Report) readObjectives() {
 	for _, b := range d.prosaic() {
 		switch {
 		case d.objectiveRow(b):
@@ -86,7 +86,7 @@ func (d *Document) readObjectives() {
 	d.judgedElsewhere()
 }
 
-func (d *Document) objectiveRow(b *Block) bool {
+func (d *Report) objectiveRow(b *Block) bool {
 	if b.Kind != Row || b.Head || len(b.Cells) < 2 || d.in(b, ActionItems) {
 		return false
 	}
@@ -142,7 +142,7 @@ var objectiveClaims = map[ObjectiveKind]ClaimKind{
 }
 
 // objectiveKind is what words limit.
-func (d *Document) objectiveKind(b *Block, first, end int) ObjectiveKind {
+func (d *Report) objectiveKind(b *Block, first, end int) ObjectiveKind {
 	for k := first; k < end; k++ {
 		switch w := b.toks[k].S; {
 		case w == "rpo" || w == "loss" || w == "lost" || w == "lose":
@@ -166,7 +166,7 @@ func (d *Document) objectiveKind(b *Block, first, end int) ObjectiveKind {
 
 // objectiveBlock reads an item of the objectives' section, one sentence after the
 // other.
-func (d *Document) objectiveBlock(b *Block) {
+func (d *Report) objectiveBlock(b *Block) {
 	if b.Head || strings.HasSuffix(strings.TrimSpace(b.Text), ":") {
 		return
 	}
@@ -195,7 +195,7 @@ func (d *Document) objectiveBlock(b *Block) {
 }
 
 // actual keeps the length of time that a sentence gives as reached.
-func (d *Document) actual(o *Objective, b *Block, s prose.Sentence) {
+func (d *Report) actual(o *Objective, b *Block, s prose.Sentence) {
 	for _, x := range b.facts {
 		if x.Kind == prose.DurationFact && !x.Vague && x.First >= s.First && x.End <= s.End && o.Actual == nil && objectiveClaims[o.Kind] != "" {
 			c := d.claim(objectiveClaims[o.Kind], b, x, true)
@@ -204,7 +204,7 @@ func (d *Document) actual(o *Objective, b *Block, s prose.Sentence) {
 	}
 }
 
-func (d *Document) addObjective(b *Block, s prose.Sentence, kind ObjectiveKind, v Verdict) {
+func (d *Report) addObjective(b *Block, s prose.Sentence, kind ObjectiveKind, v Verdict) {
 	o := Objective{Kind: kind, Verdict: v, Place: d.sentence(b, s), block: b}
 	o.Figure = d.figure(b, s, &o)
 	if kind == LossObjective && d.speaks(b, s.First, s.End, negation) && v == Untold {
@@ -221,7 +221,7 @@ func (d *Document) addObjective(b *Block, s prose.Sentence, kind ObjectiveKind, 
 }
 
 // figure reports whether a sentence holds a limit, and keeps it.
-func (d *Document) figure(b *Block, s prose.Sentence, o *Objective) bool {
+func (d *Report) figure(b *Block, s prose.Sentence, o *Objective) bool {
 	found := false
 	for _, x := range b.facts {
 		if x.First < s.First || x.End > s.End {
@@ -247,7 +247,7 @@ func (d *Document) figure(b *Block, s prose.Sentence, o *Objective) bool {
 }
 
 // objectiveSentence reads "our objective of four hours was missed".
-func (d *Document) objectiveSentence(b *Block, s prose.Sentence) {
+func (d *Report) objectiveSentence(b *Block, s prose.Sentence) {
 	kind := d.objectiveKind(b, s.First, s.End)
 	named := d.within(b, s.First, s.End, objectiveWord)
 	for _, x := range b.facts {
@@ -295,7 +295,7 @@ func comma(b *Block, first, end int) bool {
 }
 
 // mergeObjective adds an objective, or its verdict to one that was read before.
-func (d *Document) mergeObjective(o Objective) {
+func (d *Report) mergeObjective(o Objective) {
 	for i := range d.Objectives {
 		p := &d.Objectives[i]
 		if p.Kind == o.Kind && (p.Limit == o.Limit || o.Limit == 0) {
@@ -309,7 +309,7 @@ func (d *Document) mergeObjective(o Objective) {
 }
 
 // verdict reads met and missed among tokens.
-func (d *Document) verdict(b *Block, first, end int) Verdict {
+func (d *Report) verdict(b *Block, first, end int) Verdict {
 	missed := d.within(b, first, end, missedWord)
 	met := d.within(b, first, end, metWord)
 	for _, h := range missed {
@@ -347,7 +347,7 @@ func (d *Document) verdict(b *Block, first, end int) Verdict {
 }
 
 // judgedElsewhere looks for sentences that judge objectives by name or by figure.
-func (d *Document) judgedElsewhere() {
+func (d *Report) judgedElsewhere() {
 	if len(d.Objectives) == 0 {
 		return
 	}
@@ -372,7 +372,7 @@ func (d *Document) judgedElsewhere() {
 
 // compared reads "later than promised" and "well inside the four hours we
 // promise".
-func (d *Document) compared(b *Block, s prose.Sentence) Verdict {
+func (d *Report) compared(b *Block, s prose.Sentence) Verdict {
 	for k := s.First; k < s.End; k++ {
 		switch b.toks[k].S {
 		case "longer", "later", "slower", "more", "beyond", "above", "over", "exceeding", "worse", "late":
@@ -387,7 +387,7 @@ func (d *Document) compared(b *Block, s prose.Sentence) Verdict {
 	return Untold
 }
 
-func (d *Document) judge(b *Block, s prose.Sentence, v Verdict) {
+func (d *Report) judge(b *Block, s prose.Sentence, v Verdict) {
 	const most = 64 // objectives that a person can have written
 	kind := d.objectiveKind(b, s.First, s.End)
 	for i := range d.Objectives[:min(most, len(d.Objectives))] {

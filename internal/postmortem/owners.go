@@ -15,7 +15,7 @@ func isTeam(w string) bool { return teamNouns[w] || teamNouns[strings.TrimSuffix
 
 // inlineOwner finds who does it: "Owner: Ana", "@ana", "(Ana)", "— Ana", "Ana
 // will …", "assigned to the platform team".
-func (d *Document) inlineOwner(b *Block, p part) string {
+func (d *Report) inlineOwner(b *Block, p part) string {
 	if o := d.markedOwner(b, p); o != "" {
 		return o
 	}
@@ -25,7 +25,7 @@ func (d *Document) inlineOwner(b *Block, p part) string {
 	return d.asideOwner(b, p)
 }
 
-func (d *Document) markedOwner(b *Block, p part) string {
+func (d *Report) markedOwner(b *Block, p part) string {
 	for k := p.first; k < p.end; k++ {
 		t := b.toks[k]
 		if t.S == "@" && k+1 < p.end && !b.toks[k+1].Gap && b.toks[k+1].Kind == prose.Word && (k == p.first || t.Gap || b.toks[k-1].Kind == prose.Mark) {
@@ -94,7 +94,7 @@ func (b *Block) dated(k int) bool {
 }
 
 // personAt reports whether a token begins a name of a person or of a group.
-func (d *Document) personAt(b *Block, k, end int) bool {
+func (d *Report) personAt(b *Block, k, end int) bool {
 	if k >= end || b.toks[k].Kind != prose.Word || b.dated(k) {
 		return false
 	}
@@ -122,7 +122,7 @@ var notNames = setOf(`the a an this that we it they all every each any no new po
 	barman pgbackrest`)
 
 // subjectOwner finds "Ana will …", "Platform team to …", "DBA team: …".
-func (d *Document) subjectOwner(b *Block, p part) string {
+func (d *Report) subjectOwner(b *Block, p part) string {
 	k := p.first
 	for k < p.end && (b.toks[k].Kind == prose.Number || b.toks[k].Kind == prose.Mark) && k < p.first+5 {
 		k++
@@ -160,7 +160,7 @@ func (d *Document) subjectOwner(b *Block, p part) string {
 
 // names reports whether tokens are a group, or one or two words that may be a
 // person's name.
-func (d *Document) names(b *Block, first, end int) bool {
+func (d *Report) names(b *Block, first, end int) bool {
 	for k := first; k < end; k++ {
 		if isTeam(b.toks[k].S) {
 			return true
@@ -181,7 +181,7 @@ func (d *Document) names(b *Block, first, end int) bool {
 }
 
 // thing reports whether a subject is a thing that reports speak of.
-func (d *Document) thing(b *Block, first, end int) bool {
+func (d *Report) thing(b *Block, first, end int) bool {
 	for _, h := range d.hits(b) {
 		if h.First >= first && h.End <= end && (h.Class >= firstTopic || h.Class == buildWord || h.Class == watchWord || h.Class == documentWord || h.Class == trainWord || h.Class == vagueVerb) {
 			return true
@@ -191,7 +191,7 @@ func (d *Document) thing(b *Block, first, end int) bool {
 }
 
 // asideOwner finds a name in brackets, after a dash, or at the end.
-func (d *Document) asideOwner(b *Block, p part) string {
+func (d *Report) asideOwner(b *Block, p part) string {
 	for k := p.first; k < p.end; k++ {
 		switch b.toks[k].S {
 		case "(", "[", "—", "–", "-", "|", "→", ">", "·", ";", ".", ",", "/":
@@ -231,6 +231,6 @@ func (d *Document) asideOwner(b *Block, p part) string {
 }
 
 // team reports whether a few tokens end with the name of a group.
-func (d *Document) team(b *Block, first, end int) bool {
+func (d *Report) team(b *Block, first, end int) bool {
 	return end > first && isTeam(b.toks[end-1].S) && end-first <= 5 && !d.speaks(b, first, end, buildWord, trainWord, vagueVerb, documentWord)
 }

@@ -11,8 +11,8 @@ import (
 
 // Read understands a report. The name decides between HTML and text only where
 // the text does not; there is no text that cannot be read.
-func Read(name string, src []byte) *Document {
-	d := &Document{Name: name, src: src, lines: []int{0}, lexicon: prose.NewLexicon(append(vocabulary(), topicWords()...))}
+func Read(name string, src []byte) *Report {
+	d := &Report{Name: name, src: src, lines: []int{0}, lexicon: prose.NewLexicon(append(vocabulary(), topicWords()...))}
 	for i, c := range src {
 		if c == '\n' && i+1 < len(src) {
 			d.lines = append(d.lines, i+1)
@@ -57,7 +57,7 @@ func format(name string, src []byte) string {
 }
 
 // comments takes HTML comments out of a copy of the source, and keeps them.
-func (d *Document) comments() []byte {
+func (d *Report) comments() []byte {
 	if !bytes.Contains(d.src, []byte("<!--")) {
 		return d.src
 	}
@@ -84,7 +84,7 @@ func (d *Document) comments() []byte {
 }
 
 // settle makes blocks' texts final: words, facts, sentences and labels.
-func (d *Document) settle(r *reader) {
+func (d *Report) settle(r *reader) {
 	kept := d.Blocks[:0]
 	renumber := make([]int, len(d.Blocks))
 	for i, b := range d.Blocks {
@@ -112,7 +112,7 @@ func (d *Document) settle(r *reader) {
 }
 
 // label finds "Name: value", and "Name – value" in bold at the front of an item.
-func (d *Document) label(r *reader, b *Block) {
+func (d *Report) label(r *reader, b *Block) {
 	if b.Kind == Row {
 		return
 	}
@@ -147,7 +147,7 @@ func (d *Document) label(r *reader, b *Block) {
 }
 
 // spread gives the items below "Challenges:" its label.
-func (d *Document) spread() {
+func (d *Report) spread() {
 	var open SectionKind
 	for i, b := range d.Blocks {
 		switch {
@@ -177,7 +177,7 @@ func (d *Document) spread() {
 }
 
 // titled finds the report's title.
-func (d *Document) titled() {
+func (d *Report) titled() {
 	if len(d.Sections) > 0 && (d.Sections[0].Kind == NoSection || d.Sections[0].Kind == Other) {
 		d.Title = d.Sections[0].Title
 		return

@@ -60,7 +60,7 @@ func actionCheck(l *linter) {
 
 // measurable reports whether an action's words hold a limit that one can look at:
 // "alert when a WAL segment waits for more than 10 minutes".
-func (d *Document) measurable(a *Action) bool {
+func (d *Report) measurable(a *Action) bool {
 	for _, p := range a.parts {
 		if !p.matter {
 			continue
@@ -83,16 +83,16 @@ func (d *Document) measurable(a *Action) bool {
 }
 
 func dueBefore(l *linter) {
-	if l.Report == nil {
+	if l.Written == nil {
 		return
 	}
 	for i := range l.Actions {
 		a := &l.Actions[i]
-		if a.Due.IsZero() || a.Done || !a.Due.Before(l.Report.At) || !l.began.IsZero() && a.Due.Before(l.began) {
+		if a.Due.IsZero() || a.Done || !a.Due.Before(l.Written.At) || !l.began.IsZero() && a.Due.Before(l.began) {
 			continue
 		}
-		p := l.Report.Place
-		l.find(a.DueAt, &p, "due on %s, and the report was written on %s (line %d)", a.Due.Format("2006-01-02"), l.Report.At.Format("2006-01-02"), p.Line)
+		p := l.Written.Place
+		l.find(a.DueAt, &p, "due on %s, and the report was written on %s (line %d)", a.Due.Format("2006-01-02"), l.Written.At.Format("2006-01-02"), p.Line)
 	}
 }
 
@@ -143,7 +143,7 @@ func leadsVerb(b *Block, k int) bool {
 
 // concrete reports whether a clause says what is done: "by adding …", "so that …",
 // or a verb of work.
-func (d *Document) concrete(b *Block, first, end int) bool {
+func (d *Report) concrete(b *Block, first, end int) bool {
 	for k := first; k < end; k++ {
 		switch w := b.toks[k].S; {
 		case w == "by" && strings.HasSuffix(word(b, k+1), "ing"), w == "so" && word(b, k+1) == "that":
@@ -253,7 +253,7 @@ func recurringEnd(l *linter) {
 }
 
 // ends reports whether a duty has an end, a number of times or somebody who asks.
-func (d *Document) ends(a *Action) bool {
+func (d *Report) ends(a *Action) bool {
 	for _, p := range a.parts {
 		b := p.block
 		for k := p.first; k < p.end; k++ {

@@ -21,7 +21,7 @@ func claimRules() []Rule {
 }
 
 // reached are the claims and spans that tell what became of an objective.
-func (d *Document) reached(o *Objective) []Claim {
+func (d *Report) reached(o *Objective) []Claim {
 	if o.Actual != nil {
 		return []Claim{*o.Actual}
 	}
@@ -57,7 +57,7 @@ func (d *Document) reached(o *Objective) []Claim {
 }
 
 // between is a span from the timestamps.
-func (d *Document) between(a, b MomentKind, kind ClaimKind) []Claim {
+func (d *Report) between(a, b MomentKind, kind ClaimKind) []Claim {
 	from, to := d.times(a, true), d.times(b, true)
 	if len(from) == 0 || len(to) == 0 || !to[0].At.After(from[0].At) {
 		return nil
@@ -104,7 +104,7 @@ func reachedText(c Claim) string {
 }
 
 // missed reports whether what was reached lies beyond an objective, and by what.
-func (d *Document) missed(o *Objective) (bool, Claim) {
+func (d *Report) missed(o *Objective) (bool, Claim) {
 	if o.Kind == LossObjective {
 		for _, c := range d.reached(o) {
 			if c.Span > 0 && o.Limit > 0 && c.Span > o.Limit || o.Limit == 0 && o.Figure && c.Kind == LossClaim && !d.countedObjective(o) {
@@ -124,7 +124,7 @@ func (d *Document) missed(o *Objective) (bool, Claim) {
 	return false, Claim{}
 }
 
-func (d *Document) countedObjective(o *Objective) bool {
+func (d *Report) countedObjective(o *Objective) bool {
 	for _, f := range o.block.facts {
 		if (f.Kind == prose.CountFact || f.Kind == prose.DurationFact || f.Kind == prose.PercentFact) && f.Value+float64(f.Span) > 0 {
 			return true
@@ -134,7 +134,7 @@ func (d *Document) countedObjective(o *Objective) bool {
 }
 
 // toldAsSuccess finds where a report claims success in what an objective limits.
-func (d *Document) toldAsSuccess(o *Objective) Place {
+func (d *Report) toldAsSuccess(o *Objective) Place {
 	for _, b := range d.section(Successes, Conclusion, Summary, Lessons) {
 		for _, s := range b.sentences {
 			if d.speaks(b, s.First, s.End, negation) && !d.speaks(b, s.First, s.End, lossWord) || d.verdict(b, s.First, s.End) == Missed {
@@ -175,7 +175,7 @@ func objectiveEvaluated(l *linter) {
 	}
 }
 
-func (d *Document) lossTold(o *Objective) bool {
+func (d *Report) lossTold(o *Objective) bool {
 	for _, c := range d.Claims {
 		if (c.Kind == NoLossClaim || c.Kind == LossClaim) && c.block != o.block {
 			return true
@@ -249,7 +249,7 @@ func shares(a, b map[string]bool) bool {
 }
 
 // opinions reads what a sentence thinks of its subject.
-func (d *Document) opinions(b *Block, s prose.Sentence) []opinion {
+func (d *Report) opinions(b *Block, s prose.Sentence) []opinion {
 	if s.First < s.End && d.speaks(b, s.First, s.End, beginWord) && b.entry {
 		return nil
 	}
@@ -316,7 +316,7 @@ func strongBlame(b *Block, hits []prose.Hit) bool {
 }
 
 // wish tells "better monitoring is needed" from an opinion.
-func (d *Document) wish(b *Block, s prose.Sentence) bool {
+func (d *Report) wish(b *Block, s prose.Sentence) bool {
 	for k := s.First; k < s.End; k++ {
 		switch b.toks[k].S {
 		case "must", "need", "needs", "will", "better", "more", "if", "can", "require", "requires":
@@ -340,7 +340,7 @@ func later(b *Block, s prose.Sentence) bool {
 }
 
 // aspects narrow a topic down: with whom, or of what.
-func (d *Document) aspects(b *Block, s prose.Sentence, topic prose.Class) map[string]bool {
+func (d *Report) aspects(b *Block, s prose.Sentence, topic prose.Class) map[string]bool {
 	out := map[string]bool{}
 	if topic == topicCommunication {
 		for k := s.First; k < s.End; k++ {
@@ -418,7 +418,7 @@ func lossMethod(l *linter) {
 
 // partOnly reports whether a claim speaks of a part of the data: "no committed
 // data", "no data of clients in the EU".
-func (d *Document) partOnly(c *Claim) bool {
+func (d *Report) partOnly(c *Claim) bool {
 	for _, t := range c.block.toks {
 		switch t.S {
 		case "further", "additional", "other", "more", "historical", "configuration":
@@ -429,7 +429,7 @@ func (d *Document) partOnly(c *Claim) bool {
 }
 
 // restores tells a restore that was done from one that was not.
-func (d *Document) restores(b *Block, s prose.Sentence) bool {
+func (d *Report) restores(b *Block, s prose.Sentence) bool {
 	if d.speaks(b, s.First, s.End, hindsightWord) {
 		return false
 	}
@@ -446,7 +446,7 @@ func (d *Document) restores(b *Block, s prose.Sentence) bool {
 }
 
 // denied reports whether every phrase of a class is negated.
-func (d *Document) denied(b *Block, s prose.Sentence, class prose.Class) bool {
+func (d *Report) denied(b *Block, s prose.Sentence, class prose.Class) bool {
 	for _, h := range d.within(b, s.First, s.End, class) {
 		if !d.speaks(b, max(s.First, h.First-3), h.First, negation) {
 			return false
@@ -465,7 +465,7 @@ func caughtUp(b *Block, s prose.Sentence) bool {
 	return false
 }
 
-func (d *Document) promoted() bool {
+func (d *Report) promoted() bool {
 	for _, b := range d.section(Timeline, Recovery, Response, Summary, Successes, Impact, Introduction) {
 		for _, t := range b.toks {
 			if strings.HasPrefix(t.S, "promot") || t.S == "failover" || t.S == "failed" || strings.HasPrefix(t.S, "switch") {
@@ -606,7 +606,7 @@ func phraseIn(b *Block, s prose.Sentence, list [][]string) (int, bool) {
 	return 0, false
 }
 
-func (d *Document) hedged(b *Block, s prose.Sentence) bool {
+func (d *Report) hedged(b *Block, s prose.Sentence) bool {
 	for k := s.First; k < s.End; k++ {
 		switch b.toks[k].S {
 		case "once", "until", "should", "aim", "intend", "hope", "unless", "if", "nobody", "nothing", "cannot":

@@ -81,7 +81,7 @@ func covers(name string, kind SectionKind) func(*linter) {
 
 // point reports whether a block is not a point of its own: the name of a list, an
 // introduction to it, or a heading's words.
-func (d *Document) point(b *Block) bool {
+func (d *Report) point(b *Block) bool {
 	t := strings.TrimSpace(b.Text)
 	if strings.HasSuffix(t, ":") || len(b.toks) < 4 {
 		return true
@@ -106,7 +106,7 @@ func (d *Document) point(b *Block) bool {
 
 // answered reports whether a point itself names what is done about it, or why
 // nothing is.
-func (d *Document) answered(b *Block) bool {
+func (d *Report) answered(b *Block) bool {
 	low := prose.Lower(b.Text)
 	for _, w := range []string{"no action", "accepted", "see action", "action item", "action #", "addressed by", "→ a", "-> a", "(ai", "(action", "will not be changed", "not worth", "tracked in", "(a1", "(a2", "(a3", "(a4", "(a5", "(a6", "is mended", "already fixed", "since fixed", "fixed since", "already done"} {
 		if strings.Contains(low, w) {

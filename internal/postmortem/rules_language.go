@@ -64,7 +64,7 @@ func slipAt(b *Block, s prose.Sentence, k int) int {
 }
 
 // person reports whether the subject right before a verb is a person.
-func (d *Document) person(b *Block, s prose.Sentence, verb int) bool {
+func (d *Report) person(b *Block, s prose.Sentence, verb int) bool {
 	k := verb - 1
 	for k >= s.First {
 		switch b.toks[k].S {
@@ -86,7 +86,7 @@ func (d *Document) person(b *Block, s prose.Sentence, verb int) bool {
 
 // human reports whether a capital word is used as a person elsewhere, or stands
 // where only a name can: not the first word of the sentence, or an owner.
-func (d *Document) human(b *Block, k int) bool {
+func (d *Report) human(b *Block, k int) bool {
 	name := b.toks[k].S
 	if d.people == nil {
 		d.people = map[string]bool{}
@@ -138,7 +138,7 @@ func hindsight(l *linter) {
 
 // expected tells "the job should have run at 01:00", of a machine, from what a
 // person should have done.
-func (d *Document) expected(b *Block, h prose.Hit) bool {
+func (d *Report) expected(b *Block, h prose.Hit) bool {
 	if w := b.toks[h.First].S; w != "should" && w != "shouldn't" {
 		return false
 	}
@@ -318,7 +318,7 @@ func figuresDiffer(l *linter) {
 }
 
 // partFigure reports whether a figure counts a part: "of them", "in the EU".
-func (d *Document) partFigure(f Figure) bool {
+func (d *Report) partFigure(f Figure) bool {
 	b := f.Block
 	for k := f.Fact.First - 1; k >= max(0, f.Fact.First-3); k-- {
 		switch b.toks[k].S {
@@ -338,7 +338,7 @@ func (d *Document) partFigure(f Figure) bool {
 	return false
 }
 
-func (d *Document) role(f Figure) string {
+func (d *Report) role(f Figure) string {
 	b := f.Block
 	s := sentenceOf(b, f.Fact.First)
 	best, where := "", 99
@@ -390,7 +390,7 @@ func sentenceOf(b *Block, tok int) prose.Sentence {
 	return prose.Sentence{First: 0, End: len(b.toks)}
 }
 
-func (d *Document) moneyRole(f Figure) string {
+func (d *Report) moneyRole(f Figure) string {
 	b := f.Block
 	s := sentenceOf(b, f.Fact.First)
 	best, where := "", 9

@@ -26,7 +26,7 @@ func missingRules() []Rule {
 
 // report reports whether a document is one at all: something that speaks of an
 // incident in more than a few words.
-func (d *Document) report() bool { return len(d.prosaic()) > 0 }
+func (d *Report) report() bool { return len(d.prosaic()) > 0 }
 
 func noMoment(kind MomentKind) func(*linter) {
 	return func(l *linter) {
@@ -61,7 +61,7 @@ func noZone(l *linter) {
 }
 
 // localExplained reports whether "local time" is tied to a place.
-func (d *Document) localExplained() bool {
+func (d *Report) localExplained() bool {
 	for _, b := range d.prosaic() {
 		for k := range b.toks {
 			if b.toks[k].S == "local" && word(b, k+1) == "time" && (word(b, k+2) == "in" || word(b, k+2) == "(" || word(b, k+2) == "of" || word(b, k+2) == "at") {
@@ -102,7 +102,7 @@ func noActions(l *linter) {
 }
 
 func noDate(l *linter) {
-	if l.report() && l.Report == nil {
+	if l.report() && l.Written == nil {
 		l.find(l.top(), nil, "the report does not say when it was written")
 	}
 }
@@ -132,7 +132,7 @@ func impactFigures(l *linter) {
 	l.find(l.heading(Impact, Summary), nil, "the impact is told without a figure of those affected, of requests or of money")
 }
 
-func (d *Document) speaksOfImpact(blocks []*Block) bool {
+func (d *Report) speaksOfImpact(blocks []*Block) bool {
 	for _, b := range blocks {
 		for _, t := range b.toks {
 			if strings.HasPrefix(t.S, "affect") || strings.HasPrefix(t.S, "impact") {
@@ -144,7 +144,7 @@ func (d *Document) speaksOfImpact(blocks []*Block) bool {
 }
 
 // figured reports whether a block holds a figure of an impact.
-func (d *Document) figured(b *Block) bool {
+func (d *Report) figured(b *Block) bool {
 	for _, f := range b.facts {
 		switch f.Kind {
 		case prose.MoneyFact, prose.PercentFact:
@@ -163,7 +163,7 @@ func (d *Document) figured(b *Block) bool {
 	return false
 }
 
-func (d *Document) onlyDurations(b *Block) bool {
+func (d *Report) onlyDurations(b *Block) bool {
 	for _, f := range b.facts {
 		if f.Kind == prose.CountFact || f.Kind == prose.PercentFact || f.Kind == prose.MoneyFact {
 			return false
@@ -181,7 +181,7 @@ func affectedUnit(stem string) bool {
 	return false
 }
 
-func (d *Document) impactFigure(f Figure) bool {
+func (d *Report) impactFigure(f Figure) bool {
 	if f.Fact.Kind == prose.CountFact && !affectedUnit(f.Fact.Unit) {
 		return false
 	}
@@ -238,7 +238,7 @@ func placeholders(l *linter) {
 }
 
 // placeholder is how many tokens from k are one.
-func (d *Document) placeholder(b *Block, k int, t prose.Token) int {
+func (d *Report) placeholder(b *Block, k int, t prose.Token) int {
 	raw := b.Text[t.Lo:t.Hi]
 	switch {
 	case placeholderWords[t.S] && (raw == strings.ToUpper(raw) || t.S == "tbd" || t.S == "lorem" || t.S == "fixme"):
@@ -272,7 +272,7 @@ func (d *Document) placeholder(b *Block, k int, t prose.Token) int {
 }
 
 // bracketed finds <name>, [insert figure] and {date}.
-func (d *Document) bracketed(b *Block, k int) int {
+func (d *Report) bracketed(b *Block, k int) int {
 	closing := map[string]string{"<": ">", "[": "]", "{": "}"}[b.toks[k].S]
 	for n := k + 1; n < len(b.toks) && n < k+9; n++ {
 		if b.toks[n].S != closing {

@@ -57,7 +57,7 @@ func (c Claim) String() string {
 const mostClaims = 200 // of one kind; a report of more is none
 
 // spansOf are the claims of a kind, with what the objectives' table says.
-func (d *Document) spansOf(kinds ...ClaimKind) []Claim {
+func (d *Report) spansOf(kinds ...ClaimKind) []Claim {
 	var out []Claim
 	add := func(c Claim) {
 		for _, k := range kinds {
@@ -123,7 +123,7 @@ func spansBetween(from, to []Moment) [][2]Moment {
 }
 
 // known are the sure moments of a kind, or else those that the timeline hints at.
-func (d *Document) known(kind MomentKind) []Moment {
+func (d *Report) known(kind MomentKind) []Moment {
 	if m := d.times(kind, true); len(m) > 0 && (kind == Started) {
 		return m
 	}
@@ -168,7 +168,7 @@ func durationSpan(l *linter) {
 
 // trusted reports whether a span's two ends are named plainly enough to hold a
 // duration against them.
-func (d *Document) trusted(kind ClaimKind) bool {
+func (d *Report) trusted(kind ClaimKind) bool {
 	start := len(d.times(Started, true)) > 0
 	switch kind {
 	case DowntimeClaim, ResolveClaim:
@@ -230,7 +230,7 @@ func agrees(ms []Moment, m Moment, n int) bool {
 
 // isMoment reports whether a time is that of a neighbouring kind: what one calls
 // mitigated the other calls restored.
-func (d *Document) isMoment(m Moment, kind MomentKind) bool {
+func (d *Report) isMoment(m Moment, kind MomentKind) bool {
 	kin := map[MomentKind][]MomentKind{Ended: {Mitigated}, Mitigated: {Ended}, Acknowledged: {Detected}}
 	for _, k := range kin[kind] {
 		for _, o := range d.times(k, true) {
@@ -276,12 +276,12 @@ func weekdays(l *linter) {
 				continue
 			}
 			x := f.Date
-			if x.Year == 0 && l.Report == nil && l.year == 0 {
+			if x.Year == 0 && l.Written == nil && l.year == 0 {
 				continue
 			}
 			anchor := l.began
-			if l.in(b, ActionItems) && l.Report != nil {
-				anchor = l.Report.At.AddDate(0, 4, 0)
+			if l.in(b, ActionItems) && l.Written != nil {
+				anchor = l.Written.At.AddDate(0, 4, 0)
 			}
 			t, ok := l.day(x, anchor)
 			if !ok || int(t.Weekday()) == x.Weekday {
@@ -491,7 +491,7 @@ func zoneSeason(l *linter) {
 }
 
 func reportEarly(l *linter) {
-	if l.Report == nil || l.Report.Date.Loose {
+	if l.Written == nil || l.Written.Date.Loose {
 		return
 	}
 	last := Moment{At: l.began}
@@ -502,12 +502,12 @@ func reportEarly(l *linter) {
 			}
 		}
 	}
-	if last.At.IsZero() || !l.Report.At.Before(last.At.Truncate(24*time.Hour).Add(-12*time.Hour)) {
+	if last.At.IsZero() || !l.Written.At.Before(last.At.Truncate(24*time.Hour).Add(-12*time.Hour)) {
 		return
 	}
 	var other *Place
 	if last.Place.Line > 0 {
 		other = &last.Place
 	}
-	l.find(l.Report.Place, other, "the report is dated %s, the incident went on until %s", l.Report.At.Format("2006-01-02"), last.At.Format("2006-01-02"))
+	l.find(l.Written.Place, other, "the report is dated %s, the incident went on until %s", l.Written.At.Format("2006-01-02"), last.At.Format("2006-01-02"))
 }

@@ -78,7 +78,7 @@ func (s topicSet) list() []prose.Class {
 }
 
 // hits are the phrases of a block.
-func (d *Document) hits(b *Block) []prose.Hit {
+func (d *Report) hits(b *Block) []prose.Hit {
 	if !b.scanned {
 		b.found, b.scanned = d.lexicon.Scan(b.toks), true
 	}
@@ -86,7 +86,7 @@ func (d *Document) hits(b *Block) []prose.Hit {
 }
 
 // within lists the phrases of a class among tokens [first, end) of a block.
-func (d *Document) within(b *Block, first, end int, classes ...prose.Class) []prose.Hit {
+func (d *Report) within(b *Block, first, end int, classes ...prose.Class) []prose.Hit {
 	var out []prose.Hit
 	all := d.hits(b)
 	for _, h := range all[sort.Search(len(all), func(i int) bool { return all[i].First >= first }):] {
@@ -107,7 +107,7 @@ func (d *Document) within(b *Block, first, end int, classes ...prose.Class) []pr
 }
 
 // speaks reports whether a phrase of a class is among tokens of a block.
-func (d *Document) speaks(b *Block, first, end int, classes ...prose.Class) bool {
+func (d *Report) speaks(b *Block, first, end int, classes ...prose.Class) bool {
 	all := d.hits(b)
 	for _, h := range all[sort.Search(len(all), func(i int) bool { return all[i].First >= first }):] {
 		if h.First >= end {
@@ -123,12 +123,12 @@ func (d *Document) speaks(b *Block, first, end int, classes ...prose.Class) bool
 }
 
 // says reports whether a phrase of a class is anywhere in a block.
-func (d *Document) says(b *Block, classes ...prose.Class) bool {
+func (d *Report) says(b *Block, classes ...prose.Class) bool {
 	return d.speaks(b, 0, len(b.toks), classes...)
 }
 
 // topics is the set of topics among tokens of a block.
-func (d *Document) topics(b *Block, first, end int) topicSet {
+func (d *Report) topics(b *Block, first, end int) topicSet {
 	var out topicSet
 	for _, h := range d.hits(b) {
 		if h.First >= first && h.End <= end {

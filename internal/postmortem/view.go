@@ -39,8 +39,8 @@ type FigureView struct {
 }
 
 // Understood is what was understood, ready to be shown.
-func (d *Document) Understood() Understanding {
-	u := Understanding{File: d.Name, Format: d.Format, Title: d.Title, Written: d.Report, Zone: d.defaultZone(), Moments: d.Moments, Timeline: d.Entries, Claims: d.Claims, Objectives: d.Objectives, Actions: d.Actions}
+func (d *Report) Understood() Understanding {
+	u := Understanding{File: d.Name, Format: d.Format, Title: d.Title, Written: d.Written, Zone: d.defaultZone(), Moments: d.Moments, Timeline: d.Entries, Claims: d.Claims, Objectives: d.Objectives, Actions: d.Actions}
 	for i, s := range d.Sections {
 		switch {
 		case s.Kind == NoSection && i == 0: // the title

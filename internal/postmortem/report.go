@@ -77,15 +77,15 @@ type Section struct {
 	Place  Place
 }
 
-// Document is a report as it was understood. What was not understood stays in
+// Report is a report as it was understood. What was not understood stays in
 // its source.
-type Document struct {
+type Report struct {
 	Name, Format string
 	Title        string
 	Blocks       []*Block
 	Sections     []Section
 	Fields       []Field
-	Report       *Day // when it was written
+	Written      *Day // when it was written
 	Moments      []Moment
 	Entries      []Entry // of the timeline
 	Claims       []Claim
@@ -147,7 +147,7 @@ type Comment struct {
 }
 
 // place makes a Place of a range of the source.
-func (d *Document) place(lo, hi int) Place {
+func (d *Report) place(lo, hi int) Place {
 	lo, hi = max(0, min(lo, len(d.src))), max(0, min(hi, len(d.src)))
 	n := sort.SearchInts(d.lines, lo+1) - 1
 	const quote = 120
@@ -187,7 +187,7 @@ func (b *Block) source(off int) int {
 }
 
 // at is the place of a range of a block's text.
-func (d *Document) at(b *Block, lo, hi int) Place {
+func (d *Report) at(b *Block, lo, hi int) Place {
 	for lo < hi && (b.Text[lo] == ' ' || b.Text[lo] == '\n') {
 		lo++
 	}
@@ -202,15 +202,15 @@ func (d *Document) at(b *Block, lo, hi int) Place {
 }
 
 // whole is the place of a block.
-func (d *Document) whole(b *Block) Place { return d.at(b, 0, len(b.Text)) }
+func (d *Report) whole(b *Block) Place { return d.at(b, 0, len(b.Text)) }
 
 // sentence is the place of a sentence.
-func (d *Document) sentence(b *Block, s prose.Sentence) Place {
+func (d *Report) sentence(b *Block, s prose.Sentence) Place {
 	return d.at(b, b.toks[s.First].Lo, b.toks[s.End-1].Hi)
 }
 
 // kind is the kind of the section that a block stands in.
-func (d *Document) kind(b *Block) SectionKind {
+func (d *Report) kind(b *Block) SectionKind {
 	if b.Section < 0 {
 		return NoSection
 	}
@@ -219,7 +219,7 @@ func (d *Document) kind(b *Block) SectionKind {
 
 // in reports whether a block belongs to a section of one of these kinds, by its
 // heading or by its label.
-func (d *Document) in(b *Block, kinds ...SectionKind) bool {
+func (d *Report) in(b *Block, kinds ...SectionKind) bool {
 	k := d.kind(b)
 	if b.Labels != NoSection {
 		k = b.Labels
@@ -233,7 +233,7 @@ func (d *Document) in(b *Block, kinds ...SectionKind) bool {
 }
 
 // prosaic lists blocks that hold sentences: all but headings and code.
-func (d *Document) prosaic() []*Block {
+func (d *Report) prosaic() []*Block {
 	out := make([]*Block, 0, len(d.Blocks))
 	for _, b := range d.Blocks {
 		if b.Kind != Heading && b.Kind != Code && !b.Head {
@@ -244,7 +244,7 @@ func (d *Document) prosaic() []*Block {
 }
 
 // section lists the blocks of the sections of these kinds.
-func (d *Document) section(kinds ...SectionKind) []*Block {
+func (d *Report) section(kinds ...SectionKind) []*Block {
 	var out []*Block
 	for _, b := range d.prosaic() {
 		if d.in(b, kinds...) {
