@@ -12,7 +12,6 @@ import (
 	"github.com/refloat-db/refloat/internal/alert"
 	"github.com/refloat-db/refloat/internal/monitor"
 	"github.com/refloat-db/refloat/internal/status"
-	"github.com/refloat-db/refloat/internal/store/sqlite"
 )
 
 // What the alert commands speak of.
@@ -31,18 +30,6 @@ type AlertView struct {
 
 // recentAlerts bounds what is listed.
 const recentAlerts = 1000
-
-// state opens what the server on this machine remembers, for reading.
-func (a *App) state(ctx context.Context) (*sqlite.Store, error) {
-	s, err := sqlite.OpenReadOnly(ctx, a.cfg.StateDir)
-	if errors.Is(err, sqlite.ErrNoState) {
-		return nil, fmt.Errorf("no server has run on this machine with state_dir %s: %w", a.cfg.StateDir, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open the server's state: %w", err)
-	}
-	return s, nil
-}
 
 // Alerts lists open alerts, or all of the last days when all is set; newest
 // first. A name selects one alert by its ID, or those of one target.
@@ -88,7 +75,7 @@ func (a *App) Alerts(ctx context.Context, name string, all bool) (out []AlertVie
 
 // alertRecords are the records of the alerts to list, newest first: all that are
 // open, and the last of the others where those are wanted.
-func alertRecords(ctx context.Context, s *sqlite.Store, name string, all bool) ([]alert.Record, error) {
+func alertRecords(ctx context.Context, s Store, name string, all bool) ([]alert.Record, error) {
 	open, err := s.OpenRecords(ctx, alert.KindAlert)
 	if err != nil {
 		return nil, err
@@ -154,16 +141,9 @@ var errNotTaken = errors.New("the request is kept, and the next server does it, 
 // ask leaves a request for the server and waits for its answer. Without a
 // running server the request waits for the next one: that is errNotTaken.
 func (a *App) ask(ctx context.Context, q alert.Request) (answer string, err error) {
-	old, err := a.state(ctx)
+	s, err := a.writable(ctx)
 	if err != nil {
-		return "", err // nothing is made where no server ever ran
-	}
-	if err := old.Close(); err != nil {
 		return "", err
-	}
-	s, err := sqlite.Open(ctx, a.cfg.StateDir)
-	if err != nil {
-		return "", fmt.Errorf("open the server's state: %w", err)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	q.ID, q.At = newID()+newID(), time.Now().UTC()
@@ -250,7 +230,7 @@ func (a *App) Silence(ctx context.Context, r SilenceRequest) (AlertSilence, erro
 // target's planned work as the configuration says it.
 func (a *App) Silences(ctx context.Context) ([]AlertSilence, error) {
 	out, err := a.askedSilences(ctx)
-	if err != nil && !errors.Is(err, sqlite.ErrNoState) {
+	if err != nil && !noState(err) {
 		return nil, err
 	}
 	for _, name := range a.Targets() {

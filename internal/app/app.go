@@ -43,6 +43,7 @@ type App struct {
 	log *slog.Logger
 
 	mu    sync.Mutex
+	store Store                           // attached; nil when each call opens its own
 	repos map[bool]*repository.Repository // by whether it is for reading only
 }
 

@@ -34,7 +34,7 @@ func (a *App) Serve(ctx context.Context) error {
 	}
 	o := DaemonOptions{
 		StateDir: a.cfg.StateDir, Listen: a.cfg.Server.Listen, ListenRemote: a.cfg.Server.Remote,
-		Version: Version, Logger: a.log, Secrets: a.secrets(),
+		Store: a.openStore, Opened: a.attach, Version: Version, Logger: a.log, Secrets: a.secrets(),
 	}
 	for _, name := range a.Targets() {
 		c, done, err := a.care(repo, name)

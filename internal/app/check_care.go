@@ -18,7 +18,6 @@ import (
 	"github.com/refloat-db/refloat/internal/repository"
 	"github.com/refloat-db/refloat/internal/schedule"
 	"github.com/refloat-db/refloat/internal/status"
-	"github.com/refloat-db/refloat/internal/store/sqlite"
 	"github.com/refloat-db/refloat/internal/target"
 )
 
@@ -235,7 +234,7 @@ func (a *App) copyFacts(ctx context.Context, url, fingerprint string, id target.
 var graveAlarms = [...]string{status.AlarmGap, status.AlarmSlotGone, status.AlarmLogStopped, status.AlarmDrill, status.AlarmDamage, status.AlarmBackup}
 
 func (a *App) alarmFacts(ctx context.Context, id target.ID) (out []audit.AlarmFacts, err error) {
-	s, err := sqlite.OpenReadOnly(ctx, a.cfg.StateDir)
+	s, err := a.openStore(ctx, true)
 	if err != nil {
 		return nil, err
 	}

@@ -109,8 +109,10 @@ type RepositoryCare struct {
 // DaemonOptions are what a Daemon is given.
 type DaemonOptions struct {
 	StateDir     string
-	Listen       string // address of metrics and status; empty for the default, "off" for none
-	ListenRemote bool   // allow an address that is not loopback
+	Store        storeOpener // nil for the file in the state directory
+	Opened       func(Store) // is lent the open store while the daemon runs, then nil; nil for nobody
+	Listen       string      // address of metrics and status; empty for the default, "off" for none
+	ListenRemote bool        // allow an address that is not loopback
 	Version      string
 	Secrets      []secret.Value // never to be served
 	Logger       *slog.Logger
@@ -143,7 +145,7 @@ type Daemon struct {
 type running struct {
 	o       DaemonOptions
 	log     *slog.Logger
-	state   *sqlite.Store
+	state   Store
 	jobs    *schedule.Scheduler
 	targets []*watch
 	http    *server.Server
@@ -161,6 +163,12 @@ type running struct {
 func NewDaemon(o DaemonOptions) (*Daemon, error) {
 	if o.StateDir == "" {
 		return nil, errors.New("state_dir is not set: say where the server keeps its state")
+	}
+	if o.Store == nil {
+		o.Store = storeIn(o.StateDir)
+	}
+	if o.Opened == nil {
+		o.Opened = func(Store) {}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -259,10 +267,15 @@ func (r *running) start(ctx context.Context) error {
 		return err
 	}
 	r.later(func(context.Context) error { return unlock() })
-	if r.state, err = sqlite.Open(ctx, r.o.StateDir); err != nil {
+	if r.state, err = r.o.Store(ctx, false); err != nil {
 		return err
 	}
 	r.later(func(context.Context) error { return r.state.Close() })
+	r.o.Opened(r.state)
+	r.later(func(context.Context) error {
+		r.o.Opened(nil)
+		return nil
+	})
 	r.later(func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 		defer cancel()

@@ -10,7 +10,6 @@ import (
 	"github.com/refloat-db/refloat/internal/proof"
 	"github.com/refloat-db/refloat/internal/repository"
 	"github.com/refloat-db/refloat/internal/status"
-	"github.com/refloat-db/refloat/internal/store/sqlite"
 	"github.com/refloat-db/refloat/internal/target"
 )
 
@@ -81,16 +80,16 @@ func ofBackup(b backup.Backup) *status.Backup {
 
 // TargetStatus is how a target stands as seen without asking a server: from the
 // repository, and from the state directory of a server on this machine.
-func TargetStatus(ctx context.Context, src Sources, id target.ID, objectives proof.Objectives, stateDir string, now time.Time) status.Report {
+func TargetStatus(ctx context.Context, src Sources, id target.ID, objectives proof.Objectives, open storeOpener, stateDir string, now time.Time) status.Report {
 	f := src.Gather(ctx, id, objectives)
-	Remembered(ctx, &f, stateDir)
+	recall(ctx, &f, open, stateDir)
 	return status.Evaluate(f, now)
 }
 
-// Remembered adds what a server's state on this machine knows: alarms, the
+// recall adds what a server's state on this machine knows: alarms, the
 // slot, the heartbeat, and whether a server runs. It opens the state for
 // reading only; there being none is no error, it is a fact.
-func Remembered(ctx context.Context, f *status.Facts, stateDir string) {
+func recall(ctx context.Context, f *status.Facts, open storeOpener, stateDir string) {
 	unread := func(err error) {
 		if err != nil && !errors.Is(err, status.ErrNothing) {
 			f.Unread = append(f.Unread, status.Unread{What: status.UnreadState, Error: err.Error()})
@@ -99,9 +98,9 @@ func Remembered(ctx context.Context, f *status.Facts, stateDir string) {
 	runs, err := ServerRuns(stateDir)
 	unread(err)
 	f.Server.Running = runs
-	s, err := sqlite.OpenReadOnly(ctx, stateDir)
+	s, err := open(ctx, true)
 	if err != nil {
-		if !errors.Is(err, sqlite.ErrNoState) {
+		if !noState(err) {
 			unread(err)
 		}
 		return

@@ -153,15 +153,15 @@ func TestDaemonTakesCare(t *testing.T) {
 	}
 	journalHas(t, dir, "server.started", "backup.asked", "backup.failed", "alarm.raised", "log.gap", "backup.taken", "drill.ended", "alarm.cleared", "server.stopped")
 	facts := status.Facts{Target: "shop"}
-	Remembered(context.Background(), &facts, dir)
+	recall(context.Background(), &facts, storeIn(dir), dir)
 	if facts.Server.Running || facts.Server.SeenAt.IsZero() || facts.Slot == nil || facts.Heartbeat == nil || len(facts.Unread) != 0 {
 		t.Errorf("what the state remembers: %+v", facts)
 	}
-	if r := TargetStatus(context.Background(), c.Facts, "shop", proof.Objectives{}, dir, time.Now()); r.Answer != status.Proven || r.Server.Running || r.Class != status.Bad {
+	if r := TargetStatus(context.Background(), c.Facts, "shop", proof.Objectives{}, storeIn(dir), dir, time.Now()); r.Answer != status.Proven || r.Server.Running || r.Class != status.Bad {
 		t.Errorf("status without a server: %+v", r)
 	}
 	empty := t.TempDir()
-	if r := TargetStatus(context.Background(), c.Facts, "shop", proof.Objectives{}, empty, time.Now()); r.Answer != status.Proven || len(r.Unread) != 0 || !r.Server.SeenAt.IsZero() {
+	if r := TargetStatus(context.Background(), c.Facts, "shop", proof.Objectives{}, storeIn(empty), empty, time.Now()); r.Answer != status.Proven || len(r.Unread) != 0 || !r.Server.SeenAt.IsZero() {
 		t.Errorf("status where no server ever ran: %+v", r)
 	}
 	if left, err := os.ReadDir(empty); err != nil || len(left) != 0 {

@@ -15,7 +15,6 @@ import (
 	"github.com/refloat-db/refloat/internal/repository"
 	"github.com/refloat-db/refloat/internal/restore"
 	"github.com/refloat-db/refloat/internal/status"
-	"github.com/refloat-db/refloat/internal/store/sqlite"
 	"github.com/refloat-db/refloat/internal/target"
 	"github.com/refloat-db/refloat/internal/target/postgres"
 )
@@ -48,7 +47,7 @@ func (a *App) Drill(ctx context.Context, name string, r DrillRequest, progress f
 	if p, err = a.keepProof(ctx, repo, p); err != nil {
 		return p, fmt.Errorf("keep the proof of %s: %w", name, err)
 	}
-	a.remember(ctx, func(s *sqlite.Store) error {
+	a.remember(ctx, func(s Store) error {
 		_, jerr := s.Append(ctx, journal.Event{Time: time.Now(), Actor: person(), Subject: "target/" + name, Kind: "drill.ended", Body: map[string]any{"proof": p.ID, "verdict": p.Verdict, "summary": p.Summary, "resolution": p.Resolution.String()}})
 		return errors.Join(jerr, s.Measured(ctx, target.ID(name), status.Measurement{Operation: JobDrill, At: time.Now(), Took: p.Resolution, Bytes: p.RestoredBytes}))
 	})
@@ -114,9 +113,9 @@ func (a *App) runDrill(ctx context.Context, repo *repository.Repository, name st
 
 // witnesses are what this machine's own record says was acknowledged.
 func (a *App) witnesses(ctx context.Context, id target.ID, o *drill.Options) {
-	s, err := sqlite.OpenReadOnly(ctx, a.cfg.StateDir)
+	s, err := a.openStore(ctx, true)
 	if err != nil {
-		if !errors.Is(err, sqlite.ErrNoState) {
+		if !noState(err) {
 			a.log.WarnContext(ctx, "our own record cannot be read", "error", err)
 		}
 		return

@@ -18,7 +18,6 @@ import (
 	"github.com/refloat-db/refloat/internal/journal"
 	"github.com/refloat-db/refloat/internal/proof"
 	"github.com/refloat-db/refloat/internal/scratch"
-	"github.com/refloat-db/refloat/internal/store/sqlite"
 	"github.com/refloat-db/refloat/internal/target"
 	"github.com/refloat-db/refloat/internal/target/postgres"
 )
@@ -61,7 +60,7 @@ func (a *App) DrillFrom(ctx context.Context, name string, f ForeignDrill, progre
 	if p, err = a.keepProof(ctx, repo, p); err != nil {
 		return p, fmt.Errorf("keep the proof of %s: %w", name, err)
 	}
-	a.remember(ctx, func(s *sqlite.Store) error {
+	a.remember(ctx, func(s Store) error {
 		_, err := s.Append(ctx, journal.Event{Time: time.Now(), Actor: person(), Subject: "target/" + name, Kind: "drill.foreign", Body: map[string]any{"proof": p.ID, "source": p.Source, "verdict": p.Verdict, "summary": p.Summary, "resolution": p.Resolution.String()}})
 		return err
 	})

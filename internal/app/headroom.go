@@ -7,7 +7,6 @@ import (
 
 	"github.com/refloat-db/refloat/internal/monitor"
 	"github.com/refloat-db/refloat/internal/status"
-	"github.com/refloat-db/refloat/internal/store/sqlite"
 	"github.com/refloat-db/refloat/internal/target"
 	"github.com/refloat-db/refloat/internal/target/postgres"
 )
@@ -73,8 +72,8 @@ func (a *App) Headroom(ctx context.Context, name string) ([]HeadroomReport, erro
 
 // keptHeadroom is what a server on this machine has learnt.
 func (a *App) keptHeadroom(ctx context.Context, id target.ID) (k headroom, err error) {
-	s, err := sqlite.OpenReadOnly(ctx, a.cfg.StateDir)
-	if errors.Is(err, sqlite.ErrNoState) {
+	s, err := a.openStore(ctx, true)
+	if noState(err) {
 		return headroom{}, nil
 	}
 	if err != nil {

@@ -15,7 +15,6 @@ import (
 	"github.com/refloat-db/refloat/internal/incident"
 	"github.com/refloat-db/refloat/internal/journal"
 	"github.com/refloat-db/refloat/internal/status"
-	"github.com/refloat-db/refloat/internal/store/sqlite"
 )
 
 // What the incident commands speak of.
@@ -133,23 +132,6 @@ func incidentID(name string) string {
 		return "inc-" + name
 	}
 	return name
-}
-
-// writable opens what the server on this machine remembers, for writing, while
-// it runs too. Nothing is made where no server ever ran.
-func (a *App) writable(ctx context.Context) (*sqlite.Store, error) {
-	old, err := a.state(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := old.Close(); err != nil {
-		return nil, err
-	}
-	s, err := sqlite.Open(ctx, a.cfg.StateDir)
-	if err != nil {
-		return nil, fmt.Errorf("open the server's state: %w", err)
-	}
-	return s, nil
 }
 
 // Incidents lists incidents, newest first: those that are open, or all.

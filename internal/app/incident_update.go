@@ -11,7 +11,6 @@ import (
 	"github.com/refloat-db/refloat/internal/alert"
 	"github.com/refloat-db/refloat/internal/incident"
 	"github.com/refloat-db/refloat/internal/proof"
-	"github.com/refloat-db/refloat/internal/store/sqlite"
 )
 
 // kindAnnouncement is the kind of an update's delivery's record.
@@ -33,7 +32,7 @@ type UpdateDelivery struct {
 }
 
 // updateDeliveries are those of an incident's updates, oldest first.
-func updateDeliveries(ctx context.Context, s *sqlite.Store, id string) ([]UpdateDelivery, error) {
+func updateDeliveries(ctx context.Context, s Store, id string) ([]UpdateDelivery, error) {
 	records, err := s.RecentRecords(ctx, kindAnnouncement, 20*recentAlerts)
 	if err != nil {
 		return nil, err

@@ -10,7 +10,6 @@ import (
 	"github.com/refloat-db/refloat/internal/backup"
 	"github.com/refloat-db/refloat/internal/journal"
 	"github.com/refloat-db/refloat/internal/status"
-	"github.com/refloat-db/refloat/internal/store/sqlite"
 	"github.com/refloat-db/refloat/internal/target"
 )
 
@@ -48,7 +47,7 @@ func (a *App) Status(ctx context.Context, name string) ([]StatusReport, error) {
 	for _, n := range names {
 		id := target.ID(n)
 		src := RepositorySources(repo, id, func(ctx context.Context) (*status.Coverage, error) { return statusCoverage(ctx, repo, id) }, a.lastProofIn(repo, id))
-		out = append(out, TargetStatus(ctx, src, id, objectives(a.cfg.Targets[n]), a.cfg.StateDir, time.Now()))
+		out = append(out, TargetStatus(ctx, src, id, objectives(a.cfg.Targets[n]), a.openStore, a.cfg.StateDir, time.Now()))
 	}
 	return out, nil
 }
@@ -74,7 +73,7 @@ type JournalFilter struct {
 
 // JournalList reads the journal of this machine's state.
 func (a *App) JournalList(ctx context.Context, f JournalFilter) (out []JournalEntry, err error) {
-	s, err := sqlite.OpenReadOnly(ctx, a.cfg.StateDir)
+	s, err := a.openStore(ctx, true)
 	if err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
@@ -113,7 +112,7 @@ func (f JournalFilter) takes(e JournalEntry) bool {
 
 // JournalVerify checks the journal's chain.
 func (a *App) JournalVerify(ctx context.Context) (r JournalReport, err error) {
-	s, err := sqlite.OpenReadOnly(ctx, a.cfg.StateDir)
+	s, err := a.openStore(ctx, true)
 	if err != nil {
 		return r, fmt.Errorf("open the journal: %w", err)
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/refloat-db/refloat/internal/journal"
 	"github.com/refloat-db/refloat/internal/repository"
 	"github.com/refloat-db/refloat/internal/secret"
-	"github.com/refloat-db/refloat/internal/store/sqlite"
 )
 
 // The repository's answers, as commands show them.
@@ -103,7 +102,7 @@ func (a *App) VerifyPassphrase(ctx context.Context, typed secret.Value) (out Pas
 	if err := putCareRecord(ctx, r, recordPassphrase, careRecord{At: out.At, By: out.By}); err != nil {
 		return out, fmt.Errorf("record it: %w", err)
 	}
-	a.remember(ctx, func(s *sqlite.Store) error {
+	a.remember(ctx, func(s Store) error {
 		_, jerr := s.Append(ctx, journal.Event{Time: out.At, Actor: out.By, Subject: "repository", Kind: "passphrase.verified", Body: map[string]any{"fingerprint": out.Fingerprint}})
 		return jerr
 	})

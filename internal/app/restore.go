@@ -17,7 +17,6 @@ import (
 	"github.com/refloat-db/refloat/internal/repository"
 	"github.com/refloat-db/refloat/internal/restore"
 	"github.com/refloat-db/refloat/internal/status"
-	"github.com/refloat-db/refloat/internal/store/sqlite"
 	"github.com/refloat-db/refloat/internal/target"
 )
 
@@ -150,7 +149,7 @@ func (a *App) Restore(ctx context.Context, r RestoreRequest, progress func(Backu
 	}
 	a.serveRestored(ctx, r, &out, o.Owner)
 	if _, known := a.cfg.Targets[r.Target]; known {
-		a.remember(ctx, func(s *sqlite.Store) error {
+		a.remember(ctx, func(s Store) error {
 			_, jerr := s.Append(ctx, journal.Event{Time: time.Now(), Actor: person(), Subject: "target/" + r.Target, Kind: "restore.done", Body: map[string]any{
 				"backup": p.Backup.ID, "to": p.Target.String(), "into": out.Dir, "bytes": out.Bytes, "written_bytes": out.Written, "took": out.Took.String(),
 			}})

@@ -15,7 +15,6 @@ import (
 	"github.com/refloat-db/refloat/internal/config"
 	"github.com/refloat-db/refloat/internal/journal"
 	"github.com/refloat-db/refloat/internal/status"
-	"github.com/refloat-db/refloat/internal/store/sqlite"
 	"github.com/refloat-db/refloat/internal/target"
 )
 
@@ -46,7 +45,7 @@ func (a *App) Backup(ctx context.Context, name string, r TakeRequest, progress f
 	if err != nil {
 		return b, err
 	}
-	a.remember(ctx, func(s *sqlite.Store) error {
+	a.remember(ctx, func(s Store) error {
 		_, jerr := s.Append(ctx, journal.Event{Time: time.Now(), Actor: person(), Subject: "target/" + name, Kind: "backup.taken", Body: map[string]any{
 			"backup": b.ID, "kind": b.Kind, "reason": "asked for", "start": b.Start, "end": b.End, "bytes": b.Bytes, "stored_bytes": b.Stored, "findings": len(b.Findings),
 		}})
@@ -95,8 +94,8 @@ func (a *App) take(ctx context.Context, name string, o backup.TakeOptions) (Back
 
 // remember writes to the state on this machine. The work that is remembered is
 // done, so a failure is told and no more.
-func (a *App) remember(ctx context.Context, f func(*sqlite.Store) error) {
-	s, err := sqlite.Open(ctx, a.cfg.StateDir)
+func (a *App) remember(ctx context.Context, f func(Store) error) {
+	s, err := a.openStore(ctx, false)
 	if err == nil {
 		err = errors.Join(f(s), s.Close())
 	}
@@ -211,7 +210,7 @@ func (a *App) Retention(ctx context.Context, name string, apply bool) (Retention
 		return p, fmt.Errorf("apply retention to %s: %w", id, err)
 	}
 	if len(p.Fold)+len(p.Drop)+len(p.DropSegments) > 0 {
-		a.remember(ctx, func(s *sqlite.Store) error {
+		a.remember(ctx, func(s Store) error {
 			_, jerr := s.Append(ctx, journal.Event{Time: time.Now(), Actor: person(), Subject: "target/" + name, Kind: "retention.applied", Body: map[string]any{
 				"folded": p.Fold, "deleted": p.Drop, "segments": len(p.DropSegments), "freed_bytes": p.FreedEstimate,
 			}})

@@ -1,0 +1,116 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/refloat-db/refloat/internal/alert"
+	"github.com/refloat-db/refloat/internal/journal"
+	"github.com/refloat-db/refloat/internal/status"
+	"github.com/refloat-db/refloat/internal/store/sqlite"
+)
+
+// Store is what commands and the server need of where Refloat keeps its own
+// state. A file in the state directory is one; whoever opened it closes it.
+type Store interface {
+	journal.Log
+	status.Memory
+	pagingRecords
+	attachments
+	Close() error
+}
+
+// pagingRecords are what the paging room remembers.
+type pagingRecords interface {
+	pagingStore
+	// RecentRecords lists the newest of a kind, open or not, newest first.
+	RecentRecords(ctx context.Context, kind string, limit int) ([]alert.Record, error)
+}
+
+// attachments are files that people attached to incidents.
+type attachments interface {
+	// PutAttachment keeps a file under its hash, which it returns.
+	PutAttachment(ctx context.Context, data []byte) (string, error)
+	// Attachment reads a file by its hash; status.ErrNothing when there is none.
+	Attachment(ctx context.Context, hash string) ([]byte, error)
+}
+
+var _ Store = (*sqlite.Store)(nil)
+
+// storeOpener opens a store, or fails with an error that noState knows when no
+// server ever ran and it is for reading only.
+type storeOpener func(ctx context.Context, readOnly bool) (Store, error)
+
+// storeIn opens the file in a state directory.
+func storeIn(dir string) storeOpener {
+	return func(ctx context.Context, readOnly bool) (Store, error) {
+		open := sqlite.Open
+		if readOnly {
+			open = sqlite.OpenReadOnly
+		}
+		s, err := open(ctx, dir)
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
+}
+
+// noState reports that no server has kept anything there yet.
+func noState(err error) bool { return errors.Is(err, sqlite.ErrNoState) }
+
+// lent is a store that somebody else closes.
+type lent struct{ Store }
+
+func (lent) Close() error { return nil }
+
+// attach lets every method of the App use a store that is open already, as that
+// of the server that the App runs in, rather than open it for each call. Nil
+// ends that; whoever attached it closes it after that.
+func (a *App) attach(s Store) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.store = s
+}
+
+// openStore opens what Refloat remembers, for writing or for reading only. The
+// caller closes it.
+func (a *App) openStore(ctx context.Context, readOnly bool) (Store, error) {
+	a.mu.Lock()
+	s := a.store
+	a.mu.Unlock()
+	if s != nil {
+		return lent{s}, nil
+	}
+	return storeIn(a.cfg.StateDir)(ctx, readOnly)
+}
+
+// state opens what the server on this machine remembers, for reading.
+func (a *App) state(ctx context.Context) (Store, error) {
+	s, err := a.openStore(ctx, true)
+	if noState(err) {
+		return nil, fmt.Errorf("no server has run on this machine with state_dir %s: %w", a.cfg.StateDir, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the server's state: %w", err)
+	}
+	return s, nil
+}
+
+// writable opens what the server on this machine remembers, for writing, while
+// it runs too. Nothing is made where no server ever ran.
+func (a *App) writable(ctx context.Context) (Store, error) {
+	old, err := a.state(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := old.Close(); err != nil {
+		return nil, err
+	}
+	s, err := a.openStore(ctx, false)
+	if err != nil {
+		return nil, fmt.Errorf("open the server's state: %w", err)
+	}
+	return s, nil
+}
