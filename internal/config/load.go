@@ -214,24 +214,16 @@ func (l *loader) target(name string, t *Target) {
 		l.fail("$.targets", "%v", err)
 		return
 	}
-	u, err := url.Parse(t.DSN)
-	switch {
-	case t.DSN == "":
+	if t.DSN == "" {
 		l.fail(at, "target %s has no dsn", name)
-	case keyedPassword.MatchString(t.DSN):
-		l.fail(at+".dsn", "the dsn holds a password: use password_file or password_env")
-	case err == nil && u.User != nil:
-		if _, has := u.User.Password(); has {
-			l.fail(at+".dsn", "the dsn holds a password: use password_file or password_env")
-		}
-	case err != nil && strings.Contains(t.DSN, "://"):
-		l.fail(at+".dsn", "the dsn cannot be read as a URL") // it may hold a password, so it is not shown
 	}
+	l.dsn(at+".dsn", "dsn", t.DSN)
 	for _, f := range []*string{&t.RootCAFile, &t.Drill.BinDir, &t.Drill.ScratchDir} {
 		l.place(f)
 	}
 	l.suppressions(at, t.Suppress)
 	l.maintenance(at, t)
+	l.recovery(at, &t.Recovery)
 	for i, p := range t.Foreign {
 		if _, err := foreign.ParsePlace(p); err != nil {
 			l.fail(fmt.Sprintf("%s.foreign[%d]", at, i), "%v", err)
@@ -243,6 +235,26 @@ func (l *loader) target(name string, t *Target) {
 		if a.Name == "" || a.SQL == "" {
 			l.fail(fmt.Sprintf("%s.drill.assertions[%d]", at, i), "an assertion needs name and sql")
 		}
+	}
+}
+
+// dsn refuses a connection string that holds a password.
+func (l *loader) dsn(at, key, text string) {
+	u, err := url.Parse(text)
+	instead := "password_file or password_env"
+	if key != "dsn" {
+		instead = key + "_password_file or " + key + "_password_env"
+	}
+	switch {
+	case text == "":
+	case keyedPassword.MatchString(text):
+		l.fail(at, "the %s holds a password: use %s", key, instead)
+	case err == nil && u.User != nil:
+		if _, has := u.User.Password(); has {
+			l.fail(at, "the %s holds a password: use %s", key, instead)
+		}
+	case err != nil && strings.Contains(text, "://"):
+		l.fail(at, "the %s cannot be read as a URL", key) // it may hold a password, so it is not shown
 	}
 }
 

@@ -104,6 +104,7 @@ type Target struct {
 	Heartbeat    Heartbeat     `yaml:"heartbeat" jsonschema_description:"The small row written to the target, which a drill looks for."`
 	Watch        Watch         `yaml:"watch" jsonschema_description:"Whether the target serves, looked at by refloat server."`
 	Drill        Drill         `yaml:"drill" jsonschema_description:"Rehearsed restores."`
+	Recovery     Recovery      `yaml:"recovery" jsonschema_description:"What a guided recovery may do by itself; what is not granted is shown for a person to do."`
 	Retention    Retention     `yaml:"retention" jsonschema_description:"What is kept."`
 	Foreign      []string      `yaml:"foreign" jsonschema_description:"Where another tool keeps backups of this server: pgbackrest:STANZA, barman:SERVER, wal-g, wal-g:PREFIX, dump:/path or jobs:/path. The usual places are found by themselves."`
 	Check        Check         `yaml:"check" jsonschema_description:"The audit that refloat server runs."`
@@ -217,6 +218,7 @@ func defaultTarget() Target {
 		Heartbeat:  Heartbeat{Enabled: true, Every: Duration(time.Second)},
 		Watch:      Watch{Enabled: true, Every: Duration(500 * time.Millisecond), Flapping: 4, MaxLag: Duration(5 * time.Minute)},
 		Drill:      Drill{Schedule: "0 4 * * 0", RunAs: "postgres"},
+		Recovery:   defaultRecovery(),
 		Retention:  Retention{Schedule: "0 5 * * *", Days: 14, Weekly: 4, Monthly: 6},
 		Check:      Check{Schedule: "0 3 * * *"},
 		Tier:       string(alert.High),

@@ -41,6 +41,16 @@ const (
 	KindAbsorbed     = "incident.absorbed"
 	KindReopened     = "incident.reopened"
 	KindResolved     = "incident.resolved"
+
+	KindProposed      = "incident.recovery.proposed"
+	KindChosen        = "incident.recovery.chosen"
+	KindConfirmed     = "incident.recovery.confirmed"
+	KindStepStarted   = "incident.recovery.step.started"
+	KindStepProgress  = "incident.recovery.step.progress"
+	KindStepDone      = "incident.recovery.step.done"
+	KindStepFailed    = "incident.recovery.step.failed"
+	KindVerified      = "incident.recovery.verified"
+	KindRecoveryEnded = "incident.recovery.ended"
 )
 
 // The bodies of events. Fields are only ever added.

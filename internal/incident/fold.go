@@ -99,6 +99,16 @@ var folds = map[string]func(*State, Event) error{
 		s.Status, s.Resolved, s.Mitigated, s.Reopened = Investigating, time.Time{}, time.Time{}, s.Reopened+1
 	}),
 	KindResolved: as(func(s *State, e Event, b ResolvedBody) { s.resolve(e, b) }),
+
+	KindProposed:      as(func(s *State, _ Event, b RecoveryProposed) { s.propose(b) }),
+	KindChosen:        as(func(s *State, e Event, b RecoveryChosen) { s.choose(e, b) }),
+	KindConfirmed:     as(func(s *State, e Event, b RecoveryConfirmed) { s.confirm(e, b) }),
+	KindStepStarted:   as(func(s *State, e Event, b RecoveryStep) { s.stepped(e, b, StepRunning) }),
+	KindStepProgress:  as(func(s *State, e Event, b RecoveryStep) { s.stepped(e, b, StepRunning) }),
+	KindStepDone:      as(func(s *State, e Event, b RecoveryStep) { s.stepped(e, b, StepDone) }),
+	KindStepFailed:    as(func(s *State, e Event, b RecoveryStep) { s.stepped(e, b, StepFailed) }),
+	KindVerified:      as(func(s *State, e Event, b RecoveryVerified) { s.verified(e, b) }),
+	KindRecoveryEnded: as(func(s *State, e Event, b RecoveryEnded) { s.endRecovery(e, b) }),
 }
 
 // as reads an event's body before it is applied.

@@ -76,6 +76,7 @@ func anything(t *rapid.T, s State) Command {
 	key := rapid.SampledFrom([]string{"outage/shop/0s", "outage/shop/1h0m0s", "alert/x"}).Draw(t, "key")
 	update := fmt.Sprintf("u%d", rapid.IntRange(1, 3).Draw(t, "update"))
 	percent := rapid.SampledFrom([]int{50, 80}).Draw(t, "percent")
+	step := rapid.SampledFrom([]string{KindStepStarted, KindStepProgress, KindStepDone, KindStepFailed, "x"}).Draw(t, "step")
 	return rapid.SampledFrom([]Command{
 		AddNote{text}, SetSeverity{To: rapid.SampledFrom(append(Severities(), "x")).Draw(t, "sev")}, SetStatus{To: rapid.SampledFrom(append(Statuses(), "x")).Draw(t, "status")},
 		TakeRole{role, text}, HandOver{role, who}, ReleaseRole{role}, AddTask{text, who}, CloseTask{"t1", text}, AddLink{"https://x/" + text, text}, Attach{text, []byte(text)},
@@ -83,6 +84,9 @@ func anything(t *rapid.T, s State) Command {
 		GatherAlert{GatheredAlert{ID: text, Started: at}}, ChangeAlert{AlertChanged{text, who, at}}, RecordPage{Page{ID: text, At: at}}, OfferRoles{[]string{who}},
 		TellClock{ClockTold{Clock: Resolution, Percent: percent}, percent == 50}, Remind{Reminded{audience, at, who}, percent == 50},
 		PublishUpdate{Audience: audience, Text: text, Next: at}, RecordDelivery{Delivered{Update: update, Contact: who}, percent == 50}, AcknowledgeUpdate{update},
+		ChooseRecovery{Chosen: RecoveryChosen{Target: "shop", Way: text, Title: text, Steps: []PlannedStep{{ID: "a", Title: text, ByHand: percent == 50}, {ID: "b", Title: ""}}}},
+		ConfirmRecovery{"r1", who}, ConfirmRecovery{"r1", "shop"}, TellStep{RecoveryStep{Run: "r1", Step: "a", ByHand: percent == 50, Error: text}, step}, TellStep{RecoveryStep{Run: "r1", Step: "b", Done: 5, Total: 9, Left: time.Minute}, step},
+		VerifyRecovery{RecoveryVerified{Run: "r1", Verdict: text, Checks: []RecoveryCheck{{}}}}, EndRecovery{RecoveryEnded{"r1", rapid.SampledFrom([]string{RecoveryRecovered, RecoveryAbandoned, "x"}).Draw(t, "end"), text}},
 	}).Draw(t, "command")
 }
 
@@ -158,6 +162,7 @@ func TestNothingInTheJournalBreaksWhoReadsIt(t *testing.T) {
 	bodies := []string{
 		`null`, `{}`, `[]`, `7`, `"x"`, `{"id":"u1","audience":"clients","to":null}`, `{"update":"u1","contact":"c"}`, `{"key":"k","kind":"outage","target":"shop"}`, `{"key":"k","at":"2023-10-05T02:00:00Z"}`,
 		`{"role":"commander","to":"ada"}`, `{"role":"","to":["ada"]}`, `{"from":"x","to":"sev9"}`, `{"title":"","cause":{"key":"k","kind":"person"}}`, `{"from":"inc-2","causes":null,"alerts":null}`, `{"id":"t1"}`, `{"clock":"x"}`, `{"loss":-5}`,
+		`{"run":"r1","target":"shop","way":"restart","title":"","steps":[{"id":"a"}]}`, `{"run":"r1","step":"a","total":-1,"done":3}`, `{"run":"r1","step":""}`, `{"run":"r1","how":"x","outcome":"recovered","verdict":"proven"}`,
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		var events []Event

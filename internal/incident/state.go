@@ -41,6 +41,7 @@ type State struct {
 	Warnings    []Warning         `json:"warnings"`
 	Changes     []Change          `json:"changes"` // of status and severity
 	DataLoss    *DataLoss         `json:"data_loss,omitempty"`
+	Recoveries  []Recovery        `json:"recoveries"` // ways back that somebody chose
 
 	MergedInto string   `json:"merged_into,omitempty"`
 	Absorbed   []string `json:"absorbed"`
@@ -194,7 +195,7 @@ func newState(id string) State {
 	return State{
 		ID: id, Targets: []string{}, Causes: []Cause{}, Roles: map[Role]Holding{}, Offers: map[Role][]string{}, Tasks: []Task{}, Notes: []Note{}, Links: []Link{},
 		Attachments: []Attachment{}, Alerts: []GatheredAlert{}, Pages: []Page{}, Updates: []Update{}, Reminders: []Reminder{}, Warnings: []Warning{}, Changes: []Change{},
-		Absorbed: []string{}, Timeline: []Event{},
+		Recoveries: []Recovery{}, Absorbed: []string{}, Timeline: []Event{},
 	}
 }
 

@@ -29,6 +29,11 @@ func (s State) Summary(now time.Time, cadence Cadence, warnAt []int, zone *time.
 			line("A restore now would lose %s of work; %s are allowed.", span(c.Risk), span(c.Objective))
 		}
 	}
+	for _, r := range s.Recoveries {
+		if words := r.plain(now); words != "" {
+			line("%s", words)
+		}
+	}
 	line("%s", s.who())
 	if n := len(s.Notes); n > 0 {
 		last := s.Notes[n-1]
@@ -121,4 +126,30 @@ func firstLine(s string) string {
 		s = string(r[:119]) + "…"
 	}
 	return s
+}
+
+// plain is a run in words; "" for one that was given up.
+func (r Recovery) plain(now time.Time) string {
+	at := r.Standing(now)
+	out := fmt.Sprintf("Recovery %s of %s (%s): %s", r.Run, r.Target, r.Title, at)
+	switch i := r.Current(); {
+	case at == RecoveryOver && r.Outcome == RecoveryAbandoned:
+		return ""
+	case at == RecoveryOver:
+		return fmt.Sprintf("Recovery %s of %s (%s): %s.", r.Run, r.Target, r.Title, r.Outcome)
+	case at == RecoveryUnconfirmed || i < 0:
+	default:
+		p := r.Progress[i]
+		out += fmt.Sprintf(", step %d of %d, %s", i+1, len(r.Steps), firstLine(r.Steps[i].Title))
+		if at == RecoveryRunning && p.Total > 0 {
+			out += fmt.Sprintf(", %d %%", p.Done*100/p.Total)
+		}
+		if at == RecoveryRunning && p.Left > 0 {
+			out += fmt.Sprintf(", about %s left", span(p.Left))
+		}
+		if p.Error != "" {
+			out += ": " + firstLine(p.Error)
+		}
+	}
+	return out + "."
 }
