@@ -12,6 +12,7 @@ import (
 // and is never changed.
 type PublishUpdate struct {
 	Audience Audience
+	Subject  string // one line; empty for what the status says
 	Text     string
 	Next     time.Time // when the next update is promised; empty for none
 	To       []Recipient
@@ -25,6 +26,13 @@ func (c PublishUpdate) decide(d *decision) error {
 	if err := wants("the update", c.Text, maxText); err != nil {
 		return err
 	}
+	subject := strings.TrimSpace(c.Subject)
+	if subject == "" {
+		subject = d.View(c.Audience).Named(c.Names).Subject()
+	}
+	if len(subject) > maxSubject || strings.ContainsAny(subject, "\r\n") {
+		return refuse("the subject is one line of at most %d bytes", maxSubject)
+	}
 	if !c.Next.IsZero() && !c.Next.After(d.now) {
 		return refuse("the next update was promised for a time that has passed")
 	}
@@ -36,7 +44,7 @@ func (c PublishUpdate) decide(d *decision) error {
 		to = []Recipient{}
 	}
 	d.add(KindPublished, Published{
-		ID: "u" + strconv.Itoa(len(d.Updates)+1), Audience: c.Audience, Status: d.Status, Subject: d.View(c.Audience).Named(c.Names).subject(), Text: strings.TrimSpace(c.Text), Next: c.Next, To: to,
+		ID: "u" + strconv.Itoa(len(d.Updates)+1), Audience: c.Audience, Status: d.Status, Subject: subject, Text: strings.TrimSpace(c.Text), Next: c.Next, To: to,
 	})
 	return nil
 }
@@ -49,7 +57,7 @@ func (d *decision) holdsNote(c PublishUpdate) (by string, at time.Time) {
 	if c.Audience == Responders {
 		return "", time.Time{}
 	}
-	text := plainWords(c.Text)
+	text := plainWords(c.Subject + " " + c.Text)
 	for _, n := range d.Notes {
 		if words := plainWords(n.Text); len(words) >= quotable && strings.Contains(text, words) {
 			return n.By, n.At
@@ -122,7 +130,8 @@ func (v View) affected() string {
 	return strings.Join(v.Names, ", ")
 }
 
-func (v View) subject() string {
+// Subject is the one line that an update begins with.
+func (v View) Subject() string {
 	mark := strings.ToUpper(string(v.Status))
 	if v.Audience == Clients || v.Title == "" {
 		return "[" + mark + "] Disruption: " + v.affected()
