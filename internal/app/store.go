@@ -18,6 +18,8 @@ type Store interface {
 	status.Memory
 	pagingRecords
 	attachments
+	// Head is the end of the journal.
+	Head(ctx context.Context) (journal.Head, error)
 	Close() error
 }
 

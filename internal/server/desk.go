@@ -44,6 +44,8 @@ type Reader interface {
 	Silences(ctx context.Context, who access.Principal) ([]alert.Silence, error)
 	// OnCall is who is on call from a moment to another, by team.
 	OnCall(ctx context.Context, who access.Principal, from, until time.Time) (OnCall, error)
+	// Simulate says who would be paged for an alert, as nobody acknowledges it.
+	Simulate(ctx context.Context, who access.Principal, q PageQuery) (PageSimulation, error)
 	Findings(ctx context.Context, who access.Principal) ([]TargetFindings, error)
 	// Journal is a page of entries, newest first.
 	Journal(ctx context.Context, who access.Principal, q JournalQuery) (JournalPage, error)
@@ -58,7 +60,8 @@ type Reader interface {
 	Last(ctx context.Context) (int64, error)
 }
 
-// Actor does.
+// Actor does. What is asked for again with the same key (WithOnce) is done once.
+// What was done before gives incident.ErrNothing with how things stand.
 type Actor interface {
 	OpenIncident(ctx context.Context, who access.Principal, q NewIncident) (IncidentView, error)
 	// Act does one thing in an incident.
@@ -150,6 +153,7 @@ type NewIncident struct {
 	Title    string            `json:"title"`
 	Severity incident.Severity `json:"severity,omitempty"`
 	Target   string            `json:"target,omitempty"`
+	Team     string            `json:"team,omitempty"` // empty for the target's
 	Since    time.Time         `json:"since,omitzero"`
 	Another  bool              `json:"another,omitempty"` // although one about the target is open
 }
@@ -161,6 +165,9 @@ type Draft struct {
 	Text     string               `json:"text"`
 	Next     time.Time            `json:"next,omitzero"` // when the next one is promised; empty for none
 	To       []incident.Recipient `json:"to"`
+	// After is the last update to the audience when this one was prepared. When
+	// somebody published another since then, this one is refused; "*" for never.
+	After string `json:"after,omitempty"`
 }
 
 // AlertQuery selects alerts.
@@ -175,6 +182,11 @@ type AlertQuery struct {
 type AlertView struct {
 	alert.Alert
 	Deliveries []alert.Delivery `json:"deliveries"`
+	// Attempts are those of each delivery by its ID, with what the other side
+	// answered.
+	Attempts map[string][]alert.Attempt `json:"attempts"`
+	Incident string                     `json:"incident,omitempty"` // that it was gathered in
+	Can      access.Role                `json:"can"`                // what who asked may do with it
 }
 
 // OnCall is who is on call.
@@ -193,6 +205,24 @@ type TeamOnCall struct {
 	Gaps    []alert.Gap   `json:"gaps"`
 	Policy  string        `json:"policy"`
 	Members []string      `json:"members"`
+}
+
+// PageQuery says which alert to simulate.
+type PageQuery struct {
+	Target   string
+	Team     string         // empty for the target's
+	Severity alert.Severity // empty for that of an outage of the target
+	At       time.Time      // empty for now
+}
+
+// PageSimulation is who would be paged when, and through what.
+type PageSimulation struct {
+	At       time.Time         `json:"at"`
+	Target   string            `json:"target,omitempty"`
+	Team     string            `json:"team,omitempty"`
+	Severity alert.Severity    `json:"severity"`
+	Names    map[string]string `json:"names"` // of people, as they are written
+	alert.Simulation
 }
 
 // TargetFindings are what the last audit of a target found.

@@ -36,6 +36,33 @@ func Who(ctx context.Context) access.Principal {
 	return p
 }
 
+type stillKey struct{}
+
+// WithStill keeps what says whether who asks may still, for answers that take
+// long: a session may be revoked meanwhile. A Gate sets it.
+func WithStill(ctx context.Context, still func(context.Context) bool) context.Context {
+	return context.WithValue(ctx, stillKey{}, still)
+}
+
+// Still reports whether who asks may still.
+func Still(ctx context.Context) bool {
+	still, set := ctx.Value(stillKey{}).(func(context.Context) bool)
+	return !set || still(ctx)
+}
+
+type onceKey struct{}
+
+// WithOnce names an act, so that it is done once however often it is asked for.
+func WithOnce(ctx context.Context, key string) context.Context {
+	return context.WithValue(ctx, onceKey{}, key)
+}
+
+// Once is the name of an act; empty for none.
+func Once(ctx context.Context) string {
+	key, _ := ctx.Value(onceKey{}).(string)
+	return key
+}
+
 // Errors of a Desk. Anything else that it returns is a failure of ours, unless it
 // is one of a room's own (incident.ErrRefused, incident.ErrNone, …).
 var (
