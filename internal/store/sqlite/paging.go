@@ -31,6 +31,12 @@ func (s *Store) Save(ctx context.Context, all ...alert.Record) error {
 	return nil
 }
 
+// Forget deletes what began before a moment of a kind, and says how much it was.
+func (s *Store) Forget(ctx context.Context, kind string, before time.Time) (int, error) {
+	n, err := s.exec(ctx, "forget old "+kind, `DELETE FROM paging WHERE kind = ? AND at < ?`, kind, before.UnixMicro())
+	return int(n), err
+}
+
 // OpenRecords lists what is open of a kind, oldest first.
 func (s *Store) OpenRecords(ctx context.Context, kind string) ([]alert.Record, error) {
 	return s.records(ctx, kind, `SELECT id, target, open, at, body FROM paging WHERE kind = ? AND open = 1 ORDER BY at, id`, kind)

@@ -23,6 +23,7 @@ type Store interface {
 	OpenRecords(ctx context.Context, kind string) ([]alert.Record, error)
 	RecentRecords(ctx context.Context, kind string, limit int) ([]alert.Record, error)
 	OneRecord(ctx context.Context, kind, id string) (alert.Record, error)
+	Forget(ctx context.Context, kind string, before time.Time) (int, error)
 	PutAttachment(ctx context.Context, data []byte) (string, error)
 	Attachment(ctx context.Context, hash string) ([]byte, error)
 	Close() error
@@ -284,5 +285,16 @@ func testPaging(t *testing.T, s Store, reopen func() Store) {
 	}
 	if all, err := s.RecentRecords(ctx, "alert", 10); err != nil || len(all) != 2 {
 		t.Fatalf("%+v %v", all, err)
+	}
+	// Only what is older, of that kind.
+	if n, err := s.Forget(ctx, "alert", noon.Add(time.Second)); err != nil || n != 1 {
+		t.Fatalf("forgot %d: %v", n, err)
+	}
+	left, err := s.RecentRecords(ctx, "alert", 10)
+	must(t, err)
+	chain, err := s.RecentRecords(ctx, "chain", 10)
+	must(t, err)
+	if len(left) != 1 || left[0].ID != "2" || len(chain) != 1 {
+		t.Fatalf("left: %+v %+v", left, chain)
 	}
 }
