@@ -17,7 +17,6 @@ import (
 	"github.com/refloat-db/refloat/internal/proof"
 	"github.com/refloat-db/refloat/internal/schedule"
 	"github.com/refloat-db/refloat/internal/secret"
-	"github.com/refloat-db/refloat/internal/server"
 	"github.com/refloat-db/refloat/internal/status"
 	"github.com/refloat-db/refloat/internal/store/sqlite"
 	"github.com/refloat-db/refloat/internal/target"
@@ -138,17 +137,17 @@ type Daemon struct {
 	o DaemonOptions
 
 	mu      sync.Mutex
-	running *running
+	node    *node    // nil while stopped
+	running *running // the work of a node that always leads
 }
 
-// running is what a start made, with the way to end each part.
+// running is the work of a node that leads, with the way to end each part.
 type running struct {
 	o       DaemonOptions
 	log     *slog.Logger
 	state   Store
 	jobs    *schedule.Scheduler
 	targets []*watch
-	http    *server.Server
 	pager   *pager
 	notes   *line // what is written down after it was acted upon
 	doors   *doors
@@ -192,14 +191,14 @@ func NewDaemon(o DaemonOptions) (*Daemon, error) {
 func (d *Daemon) Start(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.running != nil {
+	if d.node != nil {
 		return nil
 	}
-	r := &running{o: d.o, log: d.o.Logger}
-	if err := r.start(ctx); err != nil {
-		return errors.Join(fmt.Errorf("start the server: %w", err), r.stop(context.WithoutCancel(ctx)))
+	n := &node{o: d.o, log: d.o.Logger}
+	if err := n.start(ctx); err != nil {
+		return errors.Join(fmt.Errorf("start the server: %w", err), n.stop(context.WithoutCancel(ctx)))
 	}
-	d.running = r
+	d.node, d.running = n, n.leading()
 	return nil
 }
 
@@ -209,13 +208,12 @@ func (d *Daemon) Start(ctx context.Context) error {
 func (d *Daemon) Stop(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.running == nil {
+	if d.node == nil {
 		return nil
 	}
-	r := d.running
-	d.running = nil
-	r.record(ctx, "server", "server.stopped", nil)
-	return r.stop(ctx)
+	n := d.node
+	d.node, d.running = nil, nil
+	return n.stop(ctx)
 }
 
 // Run starts, waits until ctx ends, and stops.
@@ -234,20 +232,24 @@ func (d *Daemon) Run(ctx context.Context) error {
 func (d *Daemon) Address() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.running == nil || d.running.http == nil {
+	if d.node == nil || d.node.http == nil {
 		return ""
 	}
-	return d.running.http.Address()
+	return d.node.http.Address()
 }
 
 // Enqueue asks a running daemon for work now, for example "drill".
 func (d *Daemon) Enqueue(ctx context.Context, kind string, id target.ID, reason string) (bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.running == nil {
+	if d.node == nil {
 		return false, errors.New("the server is not running")
 	}
-	return d.running.jobs.Enqueue(ctx, kind, string(id), reason)
+	r := d.node.leading()
+	if r == nil {
+		return false, errNotLeading
+	}
+	return r.jobs.Enqueue(ctx, kind, string(id), reason)
 }
 
 func (r *running) later(f func(context.Context) error) { r.undo = append(r.undo, f) }
@@ -262,28 +264,6 @@ func (r *running) stop(ctx context.Context) error {
 }
 
 func (r *running) start(ctx context.Context) error {
-	unlock, err := lockState(ctx, r.o.StateDir)
-	if err != nil {
-		return err
-	}
-	r.later(func(context.Context) error { return unlock() })
-	if r.state, err = r.o.Store(ctx, false); err != nil {
-		return err
-	}
-	r.later(func(context.Context) error { return r.state.Close() })
-	r.o.Opened(r.state)
-	r.later(func(context.Context) error {
-		r.o.Opened(nil)
-		return nil
-	})
-	r.later(func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-		defer cancel()
-		if err := r.o.Trace.Flush(ctx); err != nil {
-			r.log.Warn("traces", "error", err) // they are no reason to fail
-		}
-		return nil
-	})
 	// Everything long-running lives until Stop, not until ctx ends: a signal
 	// must not tear down the order of the stop.
 	life := context.WithoutCancel(ctx)
@@ -307,9 +287,6 @@ func (r *running) start(ctx context.Context) error {
 		return err
 	}
 	r.later(r.jobs.Stop)
-	if err := r.listen(ctx); err != nil {
-		return err
-	}
 	if err := r.openInbox(ctx); err != nil {
 		return err
 	}
@@ -326,23 +303,6 @@ func (r *running) startJobs(ctx context.Context) error {
 	r.later(func(context.Context) error { return db.Close() })
 	r.jobs, err = schedule.New(ctx, db, r.allJobs(), schedule.Options{Logger: r.log, OnOutcome: r.outcome, OnMissed: r.missed})
 	return err
-}
-
-func (r *running) listen(ctx context.Context) error {
-	if r.o.Listen == "off" {
-		return nil
-	}
-	s, err := server.Listen(ctx, server.Options{
-		Address: r.o.Listen, Remote: r.o.ListenRemote, Version: r.o.Version, Logger: r.log, Secrets: r.o.Secrets,
-		Status: r.status, Ready: r.ready, Paging: r.pager.count, Headroom: r.gauges, Doors: r.doors.server(), PublicHost: publicHost(r.o.PublicURL),
-	})
-	if err != nil {
-		return err
-	}
-	r.http = s
-	r.later(s.Close)
-	r.log.Info("metrics and status", "address", s.Address())
-	return nil
 }
 
 // ready names the first target whose log does not arrive.

@@ -125,11 +125,6 @@ func (d *doors) link(alertID, person string, now time.Time) string {
 	return strings.TrimSuffix(d.r.o.PublicURL, "/") + "/ack/" + alert.Link{Alert: alertID, Person: person, Until: now.Add(alert.LinkLasts)}.Sign(d.key)
 }
 
-// server is the doors as the listener takes them.
-func (d *doors) server() server.Doors {
-	return server.Doors{Receive: d.receive, Beat: d.beat, Show: d.show, Acknowledge: d.acknowledge, Calendar: d.calendar, Peer: d.r.peers.answer}
-}
-
 func publicHost(public string) string {
 	u, err := url.Parse(public)
 	if err != nil {

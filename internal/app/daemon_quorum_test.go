@@ -16,8 +16,8 @@ import (
 	"github.com/refloat-db/refloat/internal/target"
 )
 
-// node is one of several that watch one target.
-type node struct {
+// voter is one of several that watch one target.
+type voter struct {
 	*Daemon
 	name, address string
 	eyes          *staged
@@ -27,15 +27,15 @@ type node struct {
 }
 
 // nodes makes as many as there are names, each the peer of all others.
-func nodes(t *testing.T, names ...string) []*node {
+func nodes(t *testing.T, names ...string) []*voter {
 	t.Helper()
-	var out []*node
+	var out []*voter
 	for _, name := range names {
 		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		n := &node{name: name, address: l.Addr().String(), eyes: &staged{}, phone: &phones{}, server: time.Unix(1e9, 0)}
+		n := &voter{name: name, address: l.Addr().String(), eyes: &staged{}, phone: &phones{}, server: time.Unix(1e9, 0)}
 		n.eyes.set(target.Serving)
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
@@ -60,7 +60,7 @@ func nodes(t *testing.T, names ...string) []*node {
 	return out
 }
 
-func (n *node) begin(t *testing.T) {
+func (n *voter) begin(t *testing.T) {
 	t.Helper()
 	d, err := NewDaemon(n.o)
 	if err != nil {
@@ -78,7 +78,7 @@ func (n *node) begin(t *testing.T) {
 	})
 }
 
-func (n *node) alarm(code string) bool {
+func (n *voter) alarm(code string) bool {
 	all, err := n.running.state.Alarms(context.Background(), "shop")
 	for _, a := range all {
 		if err == nil && a.Code == code {
@@ -88,7 +88,7 @@ func (n *node) alarm(code string) bool {
 	return false
 }
 
-func (n *node) outages(t *testing.T) int {
+func (n *voter) outages(t *testing.T) int {
 	t.Helper()
 	all, err := n.running.state.RecentRecords(t.Context(), alert.KindOutage, 10)
 	if err != nil {
@@ -141,15 +141,15 @@ func TestWhatOnlyOneNodeSeesIsTheNetwork(t *testing.T) {
 // of that name, or answers to another token.
 func TestAnOutageIsNotHeldBack(t *testing.T) {
 	for name, c := range map[string]struct {
-		change func(*node)
+		change func(*voter)
 		sees   target.Sees
 		alone  bool
 	}{
-		"the server says so":         {func(*node) {}, target.ReadOnly, false},
+		"the server says so":         {func(*voter) {}, target.ReadOnly, false},
 		"the other is gone":          {nil, target.Unreachable, true},
-		"another server":             {func(n *node) { n.server = time.Unix(2e9, 0) }, target.Unreachable, false},
-		"another token":              {func(n *node) { n.o.Peers[0].Token = secret.New("another-token-of-some-length") }, target.Unreachable, false},
-		"the other sees it, as well": {func(n *node) { n.eyes.set(target.Refused) }, target.Refused, false},
+		"another server":             {func(n *voter) { n.server = time.Unix(2e9, 0) }, target.Unreachable, false},
+		"another token":              {func(n *voter) { n.o.Peers[0].Token = secret.New("another-token-of-some-length") }, target.Unreachable, false},
+		"the other sees it, as well": {func(n *voter) { n.eyes.set(target.Refused) }, target.Refused, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
