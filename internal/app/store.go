@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/refloat-db/refloat/internal/alert"
 	"github.com/refloat-db/refloat/internal/journal"
@@ -28,6 +29,8 @@ type pagingRecords interface {
 	pagingStore
 	// RecentRecords lists the newest of a kind, open or not, newest first.
 	RecentRecords(ctx context.Context, kind string, limit int) ([]alert.Record, error)
+	// Forget deletes what began before a moment of a kind.
+	Forget(ctx context.Context, kind string, before time.Time) (int, error)
 }
 
 // attachments are files that people attached to incidents.
