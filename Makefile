@@ -7,13 +7,17 @@ GOBIN   := $(shell $(GO) env GOPATH)/bin
 
 STATICCHECK  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOLANGCI     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+TEMPL        := github.com/a-h/templ/cmd/templ@v0.3.977
 GOVULNCHECK  := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 VERSITYGW    := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 
-.PHONY: build demo test test-quick lint bench bench-detect soak soak-detect fuzz deps deps-test clean
+.PHONY: build generate demo test test-quick lint bench bench-detect soak soak-detect fuzz deps deps-test clean
 
 build: ## build bin/refloat
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/refloat
+
+generate: ## make the Go of the console's pages from their .templ files
+	test/tools/templ.sh $(GOBIN) '$(TEMPL)' generate
 
 deps: ## install what the demo needs (PostgreSQL from Debian)
 	test/tools/install-debian.sh demo
@@ -33,6 +37,7 @@ test-race: ## the same under the race detector
 	REFLOAT_TEST_REQUIRE=1 PATH="$(GOBIN):$$PATH" $(GO) test -race -short -timeout 20m ./internal/...
 
 lint: ## gofmt, vet, staticcheck, golangci-lint with depguard, govulncheck where its database is reachable
+	test/tools/templ.sh $(GOBIN) '$(TEMPL)' check
 	test/tools/lint.sh $(GOBIN) '$(STATICCHECK)' '$(GOLANGCI)' '$(GOVULNCHECK)'
 
 bench: build ## compare with pg_basebackup, pg_receivewal and, where installed, pgBackRest

@@ -5,6 +5,7 @@ go 1.26.0
 require mvdan.cc/sh/v3 v3.14.1
 
 require (
+	github.com/a-h/templ v0.3.977
 	github.com/google/shlex v0.0.0-20191202100458-e7afc7fbc510
 	go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp v1.47.0
 )

@@ -57,7 +57,10 @@ var mayImport = map[string][]string{
 	"internal/store/storetest":           {"internal/access", "internal/alert", "internal/journal", "internal/status"},
 	"internal/server":                    {"internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"}, // types of what is shown
 	"internal/server/rest":               {"internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
-	"internal/server/web":                {"internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
+	"internal/server/web":                {"internal/server/web/component", "internal/server/web/chart", "internal/server/web/static", "internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
+	"internal/server/web/component":      {"internal/status"}, // how it writes durations
+	"internal/server/web/chart":          {},
+	"internal/server/web/static":         {},
 	"internal/access":                    {},
 }
 
@@ -81,6 +84,7 @@ var onlyIn = map[string][]string{
 	"github.com/jstemmer/go-junit-report": {"internal/cli"},
 	"aead.dev/minisign":                   {"internal/proof"},
 	"mvdan.cc/sh":                         {"internal/audit"},
+	"github.com/a-h/templ":                {"internal/server/web", "internal/server/web/component"},
 }
 
 type goPackage struct {

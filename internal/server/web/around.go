@@ -1,0 +1,140 @@
+package web
+
+import (
+	"net/http"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/refloat-db/refloat/internal/server"
+	"github.com/refloat-db/refloat/internal/server/web/component"
+	"github.com/refloat-db/refloat/internal/status"
+)
+
+// around is what the frame shows beside a page.
+type around struct {
+	view
+	path    string // of this page, to come back to
+	who     string
+	signOut string
+	version string
+	zone    string // the viewer's; empty when it is not known
+	glance  []glimpse
+	node    string
+	leads   bool
+	said    string // what came of what was just done
+	saidAs  component.Tone
+}
+
+// glimpse is one part of how everything stands.
+type glimpse struct {
+	tone component.Tone
+	text string
+	to   string
+}
+
+type entry struct{ to, text string }
+
+// entries are the pages in the navigation.
+func entries() []entry {
+	return []entry{
+		{"/", "Board"}, {"/incidents", "Incidents"}, {"/alerts", "Alerts"}, {"/oncall", "On call"},
+		{"/findings", "Findings"}, {"/journal", "Journal"}, {"/settings", "Settings"},
+	}
+}
+
+func (s *Site) around(q asked, v view) around {
+	a := around{view: v, path: q.URL.RequestURI(), who: q.who.Name, signOut: s.o.SignOut, version: s.o.Version, leads: true}
+	if q.Method != http.MethodGet {
+		a.path = "/"
+	}
+	if z := component.ViewerOf(q.Context()).Zone; z != nil {
+		a.zone = z.String()
+	}
+	a.said, a.saidAs = said(q.URL.Query().Get("done"))
+	if !q.who.Known() {
+		return a
+	}
+	b, err := s.desk.Board(q.Context(), q.who)
+	if err != nil {
+		s.log.ErrorContext(q.Context(), "board for the frame of a page", "error", err)
+		a.glance = []glimpse{{component.Warn, "State unknown", "/"}}
+		return a
+	}
+	a.glance, a.node, a.leads = glance(b), b.Node, b.Leads
+	if a.seq == 0 {
+		a.seq = b.Seq
+	}
+	return a
+}
+
+// glance is how everything stands in a few words: what is worst comes first, and
+// all is well only where all is proven.
+func glance(b server.Board) []glimpse {
+	var out []glimpse
+	if n := len(b.Incidents); n > 0 {
+		out = append(out, glimpse{component.Bad, component.Plural(n, "incident", "incidents"), "/incidents"})
+	}
+	if n := len(b.Alerts); n > 0 {
+		out = append(out, glimpse{component.Bad, component.Plural(n, "alert", "alerts"), "/alerts"})
+	}
+	count := map[component.Tone]int{}
+	for _, t := range b.Targets {
+		count[toneOf(t.Report)]++
+	}
+	switch {
+	case len(b.Targets) == 0:
+		out = append(out, glimpse{component.Quiet, "No targets", "/"})
+	case count[component.Bad] > 0:
+		out = append(out, glimpse{component.Bad, component.Count(int64(count[component.Bad])) + " of " + component.Plural(len(b.Targets), "target", "targets") + " not well", "/"})
+	case count[component.Warn] > 0:
+		out = append(out, glimpse{component.Warn, component.Count(int64(count[component.Warn])) + " of " + component.Plural(len(b.Targets), "target", "targets") + " uncertain", "/"})
+	case len(b.Targets) == 1:
+		out = append(out, glimpse{component.Good, "The target is proven", "/"})
+	default:
+		out = append(out, glimpse{component.Good, "All " + component.Count(int64(len(b.Targets))) + " targets proven", "/"})
+	}
+	return out
+}
+
+// toneOf is green only for what the last drill proved, and that is not stale.
+func toneOf(r status.Report) component.Tone {
+	switch {
+	case r.Class == status.Bad:
+		return component.Bad
+	case r.Class == status.Good && r.Answer == status.Proven && !r.Stale:
+		return component.Good
+	}
+	return component.Warn
+}
+
+// sentence makes an error's message one.
+func sentence(err error) string {
+	s := strings.TrimSpace(err.Error())
+	r, n := utf8.DecodeRuneInString(s)
+	if n == 0 {
+		return ""
+	}
+	s = string(unicode.ToUpper(r)) + s[n:]
+	if !strings.ContainsAny(s[len(s)-1:], ".!?") {
+		s += "."
+	}
+	return s
+}
+
+// said is what a page says of what was just done, by the code that the act led
+// on with (?done=CODE): words of ours only, since anybody can write an address.
+func said(code string) (string, component.Tone) {
+	switch code {
+	case "":
+		return "", ""
+	case "zone":
+		return "Times are shown in your zone too.", component.Good
+	case "zone-none":
+		return "Times are shown in UTC only.", component.Good
+	}
+	if text, tone := saidInRoom(code); text != "" {
+		return text, tone
+	}
+	return "", ""
+}
