@@ -35,6 +35,11 @@ func (Schedule) JSONSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "string", Examples: []any{"daily 02:00", "weekly sun 04:00", "every 6h", "15 2 * * *", "off"}}
 }
 
+// JSONSchema describes how an amount of money is written.
+func (Money) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Pattern: moneyPattern.String(), Examples: []any{"EUR 1200"}}
+}
+
 // JSONSchema describes how a day is written.
 func (Date) JSONSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "string", Format: "date", Examples: []any{"2026-12-31"}}

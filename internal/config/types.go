@@ -110,6 +110,7 @@ type Target struct {
 	Check        Check         `yaml:"check" jsonschema_description:"The audit that refloat server runs."`
 	Team         string        `yaml:"team" jsonschema_description:"Which team answers for it."`
 	Tier         string        `yaml:"tier" jsonschema:"enum=critical,enum=high,enum=medium,enum=low" jsonschema_description:"How grave it is when this server is down. Default: high."`
+	CostPerHour  Money         `yaml:"cost_per_hour" jsonschema_description:"What an hour without this server costs, like EUR 1200; postmortems count with it."`
 	Maintenance  []Maintenance `yaml:"maintenance" jsonschema_description:"Planned work, during which nobody is paged about this target; what still holds at its end pages then."`
 	Suppress     []Suppress    `yaml:"suppress" jsonschema_description:"Findings of refloat check that somebody accepts, until a day."`
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -118,4 +119,36 @@ func (d Date) End() time.Time {
 		return time.Time{}
 	}
 	return t.AddDate(0, 0, 1)
+}
+
+// Money is an amount with its currency, written EUR 1200 or EUR 1200.50.
+type Money string
+
+var moneyPattern = regexp.MustCompile(`^([A-Z]{3}) ([0-9]{1,12})(?:\.([0-9]{2}))?$`)
+
+// Currencies are those that reports understand.
+func Currencies() []string {
+	return strings.Fields("AED AUD BGN BRL CAD CHF CLP CNY CZK DKK EUR GBP HKD HUF IDR ILS INR ISK JPY KES KRW MXN MYR NGN NOK NZD PLN SEK SGD THB UAH USD VND ZAR")
+}
+
+// UnmarshalText reads an amount.
+func (m *Money) UnmarshalText(b []byte) error {
+	*m = Money(b)
+	if _, currency := m.Hundredths(); !slices.Contains(Currencies(), currency) {
+		return fmt.Errorf("%q is not an amount of money: write it like EUR 1200; currencies are %s", b, strings.Join(Currencies(), ", "))
+	}
+	return nil
+}
+
+// Hundredths is the amount in hundredths of its currency; 0 and "" for none.
+func (m Money) Hundredths() (n float64, currency string) {
+	x := moneyPattern.FindStringSubmatch(string(m))
+	if x == nil {
+		return 0, ""
+	}
+	n, err := strconv.ParseFloat(x[2]+x[3]+strings.Repeat("0", 2-len(x[3])), 64)
+	if err != nil {
+		return 0, ""
+	}
+	return n, x[1]
 }

@@ -70,7 +70,7 @@ var fieldClaims = map[fieldKind]ClaimKind{
 // readClaims gathers what is said of durations and of lost data.
 func (d *Report) readClaims() {
 	for _, f := range d.Fields {
-		if d.in(f.Block, ActionItems, Recommendations, ObjectiveGroup) || f.Block.entry {
+		if d.in(f.Block, ActionItems, Recommendations, ObjectiveGroup, Before, Earlier) || f.Block.entry {
 			continue
 		}
 		switch kind := fieldClaims[f.Kind]; {
@@ -91,7 +91,7 @@ func (d *Report) readClaims() {
 		}
 	}
 	for _, b := range d.prosaic() {
-		if d.in(b, ActionItems, Recommendations, ObjectiveGroup, Glossary) || b.Label != "" && fieldClaims[fieldName(b.Label)] != "" {
+		if d.in(b, ActionItems, Recommendations, ObjectiveGroup, Glossary, Before, Earlier) || b.Label != "" && fieldClaims[fieldName(b.Label)] != "" {
 			continue
 		}
 		for _, s := range b.sentences {

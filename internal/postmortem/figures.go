@@ -5,7 +5,7 @@ import "github.com/refloat-db/refloat/internal/postmortem/prose"
 // readFigures gathers what was counted or paid for.
 func (d *Report) readFigures() {
 	for _, b := range d.prosaic() {
-		if d.in(b, ActionItems, Recommendations, ObjectiveGroup, Timeline, Glossary) {
+		if d.in(b, ActionItems, Recommendations, ObjectiveGroup, Timeline, Glossary, Before, Earlier) {
 			continue
 		}
 		for _, f := range b.facts {

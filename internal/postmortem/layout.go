@@ -35,6 +35,8 @@ func (r *reader) scan() {
 		hi := len(d.src)
 		if i+1 < len(d.lines) {
 			hi = d.lines[i+1] - 1
+		} else if hi > lo && d.src[hi-1] == '\n' {
+			hi--
 		}
 		if hi > lo && d.src[hi-1] == '\r' {
 			hi--

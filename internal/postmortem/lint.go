@@ -162,7 +162,7 @@ func (d *Report) allowances() []*Suppression {
 		}
 	}
 	for _, b := range d.Blocks {
-		if strings.Contains(b.Text, allowMark) {
+		if strings.Contains(b.said(), allowMark) {
 			add(b.Text, d.whole(b))
 		}
 	}

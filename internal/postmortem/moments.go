@@ -276,7 +276,7 @@ func (d *Report) readMoments() {
 		d.entryMoments(e)
 	}
 	for _, b := range d.prosaic() {
-		if d.in(b, Timeline, ActionItems, Recommendations, ObjectiveGroup, Lessons, Glossary) || b.Label != "" && fieldMoments[fieldName(b.Label)] != "" && len(b.words()) <= 160 {
+		if d.in(b, Timeline, ActionItems, Recommendations, ObjectiveGroup, Lessons, Glossary, Before, Earlier) || b.Label != "" && fieldMoments[fieldName(b.Label)] != "" && len(b.words()) <= 160 {
 			continue
 		}
 		if b.entry {

@@ -72,7 +72,7 @@ func (d *Report) readObjectives() {
 	for _, b := range d.prosaic() {
 		switch {
 		case d.objectiveRow(b):
-		case d.in(b, ActionItems, Recommendations, Timeline, Lessons, Glossary):
+		case d.in(b, ActionItems, Recommendations, Timeline, Lessons, Glossary, Before, Earlier):
 		case d.in(b, ObjectiveGroup):
 			d.objectiveBlock(b)
 		default:
@@ -352,7 +352,7 @@ func (d *Report) judgedElsewhere() {
 		return
 	}
 	for _, b := range d.prosaic() {
-		if d.in(b, ActionItems, Recommendations) {
+		if d.in(b, ActionItems, Recommendations, Before, Earlier) {
 			continue
 		}
 		for _, s := range b.sentences {

@@ -94,9 +94,10 @@ func (d *Report) settle(r *reader) {
 			continue
 		}
 		kept = append(kept, b)
-		b.toks = prose.Tokens(b.Text)
-		b.facts = prose.Scan(b.Text, b.toks)
-		b.sentences = prose.Sentences(b.Text, b.toks)
+		said := b.said()
+		b.toks = prose.Tokens(said)
+		b.facts = prose.Scan(said, b.toks)
+		b.sentences = prose.Sentences(said, b.toks)
 		if b.Kind != Heading && b.Kind != Code {
 			d.label(r, b)
 		}
@@ -117,7 +118,7 @@ func (d *Report) label(r *reader, b *Block) {
 		return
 	}
 	lead := len(b.Text) - len(strings.TrimLeft(b.Text, " \t"))
-	n := labelled(b.Text[lead:])
+	n := labelled(b.said()[lead:])
 	if n == 0 {
 		if b.Kind != Item && b.Kind != Paragraph {
 			return

@@ -25,6 +25,9 @@ func causeCovered(l *linter) {
 		if n > 40 {
 			break
 		}
+		if c.block.unfilled() {
+			return // that it is missing is told already
+		}
 		whole.join(l.subjectOf(c.block, c.first, c.end))
 	}
 	counts := engineering | proving
@@ -59,7 +62,7 @@ func covers(name string, kind SectionKind) func(*linter) {
 			if n > 2*mostClaims {
 				return
 			}
-			if l.point(b) {
+			if l.point(b) || b.unfilled() {
 				continue
 			}
 			first := 0

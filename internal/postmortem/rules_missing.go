@@ -37,6 +37,11 @@ func noMoment(kind MomentKind) func(*linter) {
 		if claim != "" && len(l.spansOf(claim)) > 0 {
 			return
 		}
+		for field, k := range fieldMoments {
+			if k == kind && l.gap(field) {
+				return
+			}
+		}
 		where := map[MomentKind][]SectionKind{Detected: {Detection, Timeline}, Acknowledged: {Response, Timeline}, Mitigated: {Recovery, Timeline}, Ended: {Recovery, Timeline}, Started: {Timeline, Summary}}[kind]
 		l.find(l.heading(where...), nil, "the report gives no time of %s", kind)
 	}
@@ -120,7 +125,7 @@ func impactFigures(l *linter) {
 		}
 	}
 	for _, b := range blocks {
-		if l.figured(b) {
+		if l.figured(b) || b.unfilled() {
 			return
 		}
 	}
@@ -224,14 +229,16 @@ var placeholderWords = map[string]bool{"tbd": true, "todo": true, "xxx": true, "
 
 func placeholders(l *linter) {
 	for _, b := range l.Blocks {
-		if b.Kind == Code || strings.Contains(b.Text, allowMark) {
+		if b.Kind == Code || strings.Contains(b.said(), allowMark) {
 			continue
 		}
 		for k, t := range b.toks {
 			if p := l.placeholder(b, k, t); p > 0 {
 				at := l.at(b, t.Lo, b.toks[min(k+p, len(b.toks))-1].Hi)
 				l.find(at, nil, "%q was left in", at.Text)
-				break
+				if word(b, k+1) != "fill" { // of ours, each is told
+					break
+				}
 			}
 		}
 	}
@@ -274,7 +281,11 @@ func (d *Report) placeholder(b *Block, k int, t prose.Token) int {
 // bracketed finds <name>, [insert figure] and {date}.
 func (d *Report) bracketed(b *Block, k int) int {
 	closing := map[string]string{"<": ">", "[": "]", "{": "}"}[b.toks[k].S]
-	for n := k + 1; n < len(b.toks) && n < k+9; n++ {
+	reach := 9
+	if word(b, k+1) == "fill" && word(b, k+2) == "in" {
+		reach = 60
+	}
+	for n := k + 1; n < len(b.toks) && n < k+reach; n++ {
 		if b.toks[n].S != closing {
 			continue
 		}

@@ -31,6 +31,8 @@ const (
 	Conclusion      SectionKind = "conclusion"
 	Glossary        SectionKind = "glossary"
 	Communications  SectionKind = "communications"
+	Before          SectionKind = "before the outage" // what was visible before it began
+	Earlier         SectionKind = "similar incidents"
 	Other           SectionKind = "other"
 )
 
@@ -40,6 +42,8 @@ var headings = []struct {
 	names string // parted by bars
 }{
 	{Contributing, "contributing factors|contributing causes|contributing conditions|contributory factors|contributors|what contributed|secondary causes|aggravating factors|other causes|underlying factors"},
+	{Before, "before the outage|before the incident|what was visible before|visible before|what was known before|known before|earlier signs|early signs"},
+	{Earlier, "similar incidents|similar earlier incidents|earlier incidents|previous incidents|past incidents|related incidents"},
 	{Communications, "communication log|internal communication|external communication|customer communication|communications|communication|stakeholder communication|status page updates|messaging|external messaging|internal messaging"},
 	{Luck, "where we got lucky|luck|lucky breaks|got lucky|what was lucky|fortunate|how we got lucky|where luck helped|good fortune"},
 	{ActionItems, "action items|actions|action plan|follow up actions|follow ups|followups|follow up|corrective actions|preventive actions|corrective measures|preventive measures|preventative measures|preventative actions|corrective and preventive actions|remediation items|remediation|remediation plan|next steps|to do|todos|to dos|tasks|what we are doing|what we will do|what are we doing|what we are changing|what happens next|tickets|commitments|work items|capa|jira tickets|repair items|improvement plan|measures|what changes now|our commitments|planned work|what we do now|what we do next|what we will do next|what we do about it|our plan|what happens now|what we change|what we are doing about it|what we're doing|what we're doing about it|preventing recurrence|prevention|prevention plan|how we prevent this|how we will prevent this|what is next|what's next|steps taken|steps|commitments and actions|how do we prevent this|going forward|moving forward|future prevention"},
@@ -146,7 +150,7 @@ func (r *reader) about(title string) SectionKind {
 var weak = map[string]bool{
 	"cause": true, "tasks": true, "success": true, "fault": true, "reason": true, "general": true, "history": true, "scope": true, "fix": true, "facts": true, "events": true, "problems": true,
 	"gaps": true, "details": true, "header": true, "outcome": true, "terms": true, "analysis": true, "context": true, "description": true, "the incident": true, "communication": true, "communications": true,
-	"failures": true, "closing": true, "cost": true, "origin": true, "trigger": true, "response": false, "aim": true, "purpose": true, "measures": true, "restore": true, "repair": true, "success criteria": true, "issue summary": false, "incident response": true, "handling": true, "indicators": false, "findings": true, "background": false, "follow up": true, "events log": true, "damage": true, "targets": true, "resolution": false, "alerting": true, "escalation": true, "luck": true, "challenge": true, "objective": true, "reference": true, "what did not": true, "positives": true, "effects": true, "verdict": true, "closure": true, "intro": true,
+	"failures": true, "closing": true, "cost": true, "origin": true, "trigger": true, "response": false, "aim": true, "purpose": true, "measures": true, "restore": true, "repair": true, "success criteria": true, "issue summary": false, "incident response": true, "handling": true, "indicators": false, "findings": true, "background": false, "follow up": true, "events log": true, "damage": true, "targets": true, "resolution": false, "alerting": true, "escalation": true, "luck": true, "challenge": true, "objective": true, "reference": true, "what did not": true, "positives": true, "before the outage": true, "before the incident": true, "similar incidents": true, "earlier incidents": true, "previous incidents": true, "past incidents": true, "related incidents": true, "early signs": true, "earlier signs": true, "known before": true, "visible before": true, "effects": true, "verdict": true, "closure": true, "intro": true,
 }
 
 func abs(n int) int { return max(n, -n) }

@@ -47,7 +47,7 @@ var mayImport = map[string][]string{
 	"internal/alert/inbound":             {"internal/alert"},
 	"internal/monitor":                   {},
 	"internal/incident":                  {},
-	"internal/postmortem":                {"internal/postmortem/prose"},
+	"internal/postmortem":                {"internal/postmortem/prose", "internal/incident"},
 	"internal/postmortem/prose":          {},
 	"internal/journal":                   {},
 	"internal/schedule":                  {},

@@ -79,6 +79,7 @@ var money = map[string]string{"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"
 
 var currencies = map[string]string{
 	"usd": "USD", "eur": "EUR", "gbp": "GBP", "chf": "CHF", "jpy": "JPY", "inr": "INR", "aud": "AUD", "cad": "CAD", "ngn": "NGN", "zar": "ZAR", "sek": "SEK", "kes": "KES",
+	"nok": "NOK", "dkk": "DKK", "pln": "PLN", "czk": "CZK", "huf": "HUF", "bgn": "BGN", "brl": "BRL", "mxn": "MXN", "cny": "CNY", "krw": "KRW", "sgd": "SGD", "hkd": "HKD", "nzd": "NZD", "thb": "THB", "idr": "IDR", "myr": "MYR", "vnd": "VND", "ils": "ILS", "aed": "AED", "uah": "UAH", "clp": "CLP", "isk": "ISK",
 	"dollars": "USD", "dollar": "USD", "euros": "EUR", "euro": "EUR", "pounds": "GBP", "rupees": "INR", "naira": "NGN", "francs": "CHF", "yen": "JPY",
 }
 

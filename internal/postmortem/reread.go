@@ -1,0 +1,168 @@
+package postmortem
+
+import (
+	"strings"
+	"time"
+
+	"github.com/refloat-db/refloat/internal/postmortem/prose"
+)
+
+// Document is what was understood of a report as a document's parts. Of one that
+// was written by Document.Markdown, it is the same again.
+func (r *Report) Document() Document {
+	d := Document{Title: r.Title, Zone: r.defaultZone()}
+	if r.Written != nil {
+		d.Written = r.Written.At
+	}
+	r.particulars(&d)
+	for kind, at := range map[MomentKind]*time.Time{Started: &d.Clocks.Started, Detected: &d.Clocks.Detected, Acknowledged: &d.Clocks.Acknowledged, Mitigated: &d.Clocks.Mitigated, Ended: &d.Clocks.Resolved} {
+		*at = r.best(kind)
+	}
+	r.goals(&d)
+	for _, e := range r.Entries {
+		x := Event{At: e.At, Text: e.Text}
+		if c := e.block.cells(); e.block.Kind == Row && len(c) == 3 {
+			x.Text, x.Source = c[1], c[2]
+		}
+		d.Timeline = append(d.Timeline, x)
+	}
+	r.duties(&d)
+	texts := d.texts()
+	for _, b := range r.prosaic() {
+		kind := r.kind(b)
+		switch {
+		case kind == Glossary && b.Kind == Row && len(b.Cells) == 2:
+			c := b.cells()
+			d.Terms = append(d.Terms, Term{c[0], c[1]})
+		case b.Kind == Row:
+		case kind == Impact && b.Kind == Item && amountKind(b.Label) != "":
+			d.Impact = append(d.Impact, r.amount(b))
+		case texts[kind] != nil:
+			*texts[kind] = append(*texts[kind], Passage{oneLine(b.Text), b.Kind == Item})
+		}
+	}
+	return d
+}
+
+// cells are the words of a row's cells.
+func (b *Block) cells() []string {
+	out := make([]string, len(b.Cells))
+	for i, c := range b.Cells {
+		out[i] = oneLine(b.Text[c.Lo:c.Hi])
+	}
+	return out
+}
+
+// particulars reads what the table at the top and fields elsewhere name.
+func (r *Report) particulars(d *Document) {
+	list := func(v string) []string {
+		var out []string
+		for _, s := range strings.Split(v, ",") {
+			if s = strings.TrimSpace(s); s != "" {
+				out = append(out, s)
+			}
+		}
+		return out
+	}
+	for _, f := range r.Fields {
+		if r.in(f.Block, ActionItems, Recommendations, Timeline, ObjectiveGroup, Glossary) {
+			continue
+		}
+		v := oneLine(f.value())
+		switch name := bare(f.Name); {
+		case f.Kind == fieldAuthors && d.Authors == nil:
+			if strings.HasPrefix(v, fillMark) {
+				d.Authors = []string{v}
+			} else {
+				d.Authors = list(v)
+			}
+		case f.Kind == fieldSeverity && d.Severity == "":
+			d.Severity = v
+		case name == "incident" && d.Incident == "":
+			d.Incident = v
+		case name == "systems" && d.Systems == nil:
+			d.Systems = list(v)
+		case name == "answering team" && d.Team == "":
+			d.Team = v
+		}
+	}
+}
+
+// best is the time of a moment: of a field before one of the timeline, of that
+// before one of a sentence.
+func (r *Report) best(kind MomentKind) time.Time {
+	for _, from := range []MomentSource{FromField, FromTimeline, FromSentence} {
+		for _, m := range r.times(kind, true) {
+			if m.From == from {
+				return m.At
+			}
+		}
+	}
+	return time.Time{}
+}
+
+func (r *Report) goals(d *Document) {
+	for _, o := range r.Objectives {
+		g := Goal{Name: oneLine(o.Place.Text), Kind: o.Kind, Limit: o.Limit, Verdict: o.Verdict}
+		if o.block.Kind == Row {
+			g.Name = o.block.cells()[0]
+		}
+		if o.Actual != nil {
+			g.Reached, g.Known = o.Actual.Span, true
+		}
+		d.Objectives = append(d.Objectives, g)
+	}
+}
+
+func amountKind(label string) AmountKind {
+	for _, k := range []AmountKind{Downtime, Availability, ClientCount, RequestCount, DataLost, Cost} {
+		if strings.EqualFold(label, string(k)) {
+			return k
+		}
+	}
+	return ""
+}
+
+// amount reads a figure of the impact.
+func (r *Report) amount(b *Block) Amount {
+	a := Amount{Kind: amountKind(b.Label), Text: oneLine(b.words())}
+	for _, f := range b.facts {
+		switch {
+		case f.Lo < b.LabelAt:
+		case f.Kind == prose.DurationFact && a.Span == 0 && (a.Kind == Downtime || a.Kind == DataLost):
+			a.Span = f.Span
+		case f.Kind == prose.PercentFact && a.Kind == Availability, f.Kind == prose.CountFact && (a.Kind == ClientCount || a.Kind == RequestCount):
+			if a.Value == 0 {
+				a.Value = f.Value
+			}
+		case f.Kind == prose.MoneyFact && a.Kind == Cost && a.Unit == "":
+			a.Value, a.Unit = f.Value*100, f.Unit
+		}
+	}
+	return a
+}
+
+func (r *Report) duties(d *Document) {
+	for i := range r.Actions {
+		a := &r.Actions[i]
+		x := Duty{Text: a.Text, Owner: a.Owner, Kind: a.Kind, Source: a.Source, Check: a.Check, State: a.State}
+		if !a.Due.IsZero() {
+			x.Due = a.Due.Format(time.DateOnly)
+		}
+		if len(a.parts) > 0 && a.table {
+			b := a.parts[0].block
+			cells := b.cells()
+			for n, c := range b.Cells {
+				for _, col := range []struct {
+					head string
+					to   *string
+				}{{"id", &x.ID}, {"action", &x.Text}, {"owner", &x.Owner}, {"due", &x.Due}, {"priority", &x.Priority}, {"kind", &x.Kind}, {"addresses", &x.Source}, {"done when", &x.Check}, {"state", &x.State}} {
+					if c.Head == col.head {
+						*col.to = cells[n]
+					}
+				}
+			}
+		}
+		d.Actions = append(d.Actions, x)
+	}
+}
