@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"internal/restore":                   {"internal/repository", "internal/backup", "internal/scratch"},
 	"internal/proof":                     {},
 	"internal/drill":                     {"internal/restore", "internal/scratch", "internal/proof", "internal/backup"},
+	"internal/recovery":                  {"internal/restore", "internal/proof"},
 	"internal/foreign":                   {},
 	"internal/foreign/pgbackrest":        {"internal/foreign"},
 	"internal/foreign/barman":            {"internal/foreign"},
