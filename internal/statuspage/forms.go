@@ -33,15 +33,14 @@ type Word struct {
 	Headline string
 	Words    []string
 	Secret   string // of a webhook
-	Button   string // empty for none
-	Action   string // where the button leads
+	Button   string // empty for none; it posts to the same address
 	Deep     bool   // it is one folder down
 }
 
 // Word makes such a page.
 func (g *Pages) Word(p Publication, now time.Time, w Word) ([]byte, error) {
 	s := newSheet(p, now, "word", w.Headline+" – "+p.Title)
-	s.Headline, s.Words, s.Secret, s.Button, s.Action = w.Headline, w.Words, w.Secret, w.Button, w.Action
+	s.Headline, s.Words, s.Secret, s.Button = w.Headline, w.Words, w.Secret, w.Button
 	if w.Deep {
 		s.Base = "../"
 	}

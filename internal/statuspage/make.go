@@ -238,7 +238,10 @@ func (in Input) incident(parts []Told, ids map[string]string) (Incident, bool) {
 	}
 	slices.SortStableFunc(i.Updates, func(a, b Update) int { return a.At.Compare(b.At) })
 	slices.Sort(i.Also)
-	i.ID, i.Also = i.Also[0], i.Also[1:]
+	i.ID, i.Also = i.Also[0], slices.Clone(i.Also[1:])
+	if len(i.Also) == 0 {
+		i.Also = nil
+	}
 	i.Services, i.Status = in.names(targets), i.Last().Status
 	i.Title = "Disruption"
 	if len(i.Services) > 0 {

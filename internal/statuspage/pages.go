@@ -82,6 +82,7 @@ func (g *Pages) Files(p Publication, now time.Time) ([]File, error) {
 	for _, i := range p.Incidents {
 		s := newSheet(p, now, "incident", i.Title+" – "+p.Title)
 		s.One = newIncident(i, p.Place())
+		s.Timeless = !i.Current()
 		for _, id := range append([]string{i.ID}, i.Also...) {
 			if err == nil {
 				add(incidentFile(id), "incident", s)
@@ -93,6 +94,7 @@ func (g *Pages) Files(p Publication, now time.Time) ([]File, error) {
 	for _, m := range all.Months {
 		one := newSheet(p, now, "month", m.Name+" – "+p.Title)
 		one.Headline, one.Months = "Incidents of "+m.Name, []month{{Name: m.Name, Days: m.Days}}
+		one.Timeless = m.over()
 		if err == nil {
 			add(m.File, "history", one)
 		}
@@ -151,7 +153,11 @@ type sheet struct {
 	Live, Closed, Email, Webhook bool
 	By, Trouble                  string
 	Words                        []string
-	Secret, Button, Action       string
+	Secret, Button               string
+
+	// Timeless is for what is history: it says no time of writing, and so needs no
+	// writing again.
+	Timeless bool
 }
 
 func newSheet(p Publication, now time.Time, here, name string) sheet {

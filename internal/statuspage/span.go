@@ -92,10 +92,22 @@ const HistoryDays = 90
 func dayStarts(now time.Time, zone *time.Location) (starts []time.Time, dates []string) {
 	y, m, d := now.In(zone).Date()
 	for i := HistoryDays - 1; i >= -1; i-- {
-		starts = append(starts, time.Date(y, m, d-i, 0, 0, 0, 0, zone))
+		starts = append(starts, midnight(y, m, d-i, zone))
 		dates = append(dates, time.Date(y, m, d-i, 12, 0, 0, 0, time.UTC).Format(time.DateOnly))
 	}
 	return starts, dates[:HistoryDays]
+}
+
+// midnight is the first moment of a day. Where the clock is put forward over
+// midnight there is no 00:00, and the day begins with the change.
+func midnight(y int, m time.Month, d int, zone *time.Location) time.Time {
+	t := time.Date(y, m, d, 0, 0, 0, 0, zone)
+	if t.Hour() == 23 {
+		if _, end := t.ZoneBounds(); !end.IsZero() {
+			return end
+		}
+	}
+	return t
 }
 
 // history is what is known of each of the last days. What was down was seen, so

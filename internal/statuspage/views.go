@@ -133,6 +133,13 @@ func months(all []Incident, zone *time.Location) []month {
 	return out
 }
 
+// over reports that nothing of a month goes on.
+func (m month) over() bool {
+	return !slices.ContainsFunc(m.Days, func(d daySheet) bool {
+		return slices.ContainsFunc(d.Incidents, func(i incidentView) bool { return i.Class != statusClass(Resolved) })
+	})
+}
+
 func newPlanned(w Planned, zone *time.Location) plannedView {
 	return plannedView{Names: plainText(listed(w.Services)), Lasts: spanWords(w.Until.Sub(w.From)), From: at(w.From, zone), Until: at(w.Until, zone), Paragraphs: paragraphs(w.Text), SameDay: sameDay(w.From, w.Until, zone)}
 }
