@@ -53,7 +53,7 @@ func (g *Register) Accounts(ctx context.Context, who Principal) ([]Account, erro
 
 // Account is one, for who gives access and for itself.
 func (g *Register) Account(ctx context.Context, who Principal, name string) (Account, error) {
-	if name != who.Name {
+	if !who.Known() || name != who.Name {
 		if err := mayGive(who); err != nil {
 			return Account{}, err
 		}
@@ -222,7 +222,7 @@ func (g *Register) ChangePassword(ctx context.Context, who Principal, old, passw
 // Passes lists the sessions or tokens of an account, for itself and for who
 // gives access; empty for all. Those whose time is over are left out, but tokens.
 func (g *Register) Passes(ctx context.Context, who Principal, k Kind, account string, now time.Time) ([]Pass, error) {
-	if account != who.Name || who.Kind == Token {
+	if !who.Known() || account != who.Name || who.Kind == Token {
 		if err := mayGive(who); err != nil {
 			return nil, err
 		}
