@@ -65,6 +65,8 @@ var mayImport = map[string][]string{
 	"internal/server/web/component":      {"internal/status"}, // how it writes durations
 	"internal/server/web/chart":          {},
 	"internal/server/web/static":         {},
+	"internal/server/web/webtest":        {"internal/server/web", "internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
+	"cmd/refloat-storybook":              {"internal/server/web/webtest", "internal/server/web/static"},
 	"internal/access":                    {},
 }
 
