@@ -55,7 +55,7 @@ func (d *desk) must(who string, c Command) {
 
 func TestACheckClosesAndReopens(t *testing.T) {
 	d := newDesk(t, "2023-10-30")
-	d.must("ada", Bind{Check{Kind: CheckRule, Rule: "archive-command-hides-failure", Target: "shop"}})
+	d.must("ada", Bind{Check{Kind: CheckRule, Rule: "server-archive-swallows", Target: "shop"}})
 	if err := d.do("ada", Close{Result: "done, I believe"}); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "has not looked yet") {
 		t.Fatalf("a person's word closed what a check closes: %v", err)
 	}
@@ -161,7 +161,8 @@ func TestChecksJudge(t *testing.T) {
 		{"drill@shop", Facts{}, Failed},
 		{"drill@shop", Facts{Drill: &DrillFact{Verdict: "proven", At: now}}, Passed},
 		{"drill@shop", Facts{Drill: &DrillFact{Verdict: "proven", At: now, Stale: true}}, Failed},
-		{"drill@shop", Facts{Drill: &DrillFact{Verdict: "inconclusive", At: now}}, Failed},
+		{"drill@shop", Facts{Drill: &DrillFact{Verdict: "inconclusive", At: now}}, Unknown},
+		{"drill@shop", Facts{Drill: &DrillFact{Verdict: "failed", At: now}}, Failed},
 		{"probe@shop", Facts{}, Unknown},
 		{"probe@shop", Facts{Probe: &ProbeFact{At: now, State: "up"}}, Passed},
 		{"probe@shop", Facts{Probe: &ProbeFact{At: now.Add(-time.Hour), State: "up"}}, Unknown},

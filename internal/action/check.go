@@ -108,6 +108,8 @@ func (c Check) look(f Facts, now time.Time) Result {
 		}
 		d := *f.Drill
 		switch {
+		case d.Verdict == "inconclusive" || d.Verdict == "unknown":
+			return Result{Unknown, strings.TrimSpace(d.ID + " " + d.Verdict + ": " + d.Summary), d.At}
 		case d.Verdict != "proven":
 			return Result{Failed, fmt.Sprintf("proof %s: %s: %s", d.ID, d.Verdict, d.Summary), d.At}
 		case d.Stale:

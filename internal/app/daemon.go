@@ -279,7 +279,7 @@ func (r *running) start(ctx context.Context) error {
 		r.targets = append(r.targets, w)
 	}
 	r.startWatching(life)
-	r.startIncidents(life)
+	r.startActions(life, r.startIncidents(life))
 	for _, w := range r.targets {
 		r.later(w.start(life))
 	}

@@ -97,6 +97,7 @@ func (l *loader) check(c *Config) {
 	l.email(c)
 	l.tracing(c)
 	l.peers(c)
+	l.trackers(c)
 	l.watchdogs(c)
 	l.inbound(c)
 	l.incidents(c)
