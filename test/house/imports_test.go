@@ -68,6 +68,8 @@ var mayImport = map[string][]string{
 	"internal/server/web/webtest":        {"internal/server/web", "internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
 	"cmd/refloat-storybook":              {"internal/server/web/webtest", "internal/server/web/static"},
 	"internal/access":                    {},
+	"internal/action":                    {},
+	"internal/action/tracker":            {"internal/action"},
 }
 
 // onlyIn lists modules of others that one room alone may import.
