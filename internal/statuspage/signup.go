@@ -5,11 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/mail"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -181,3 +183,54 @@ func ChallengeAnswer(secret, challenge string) string {
 	_, _ = mac.Write([]byte(challenge))
 	return hex.EncodeToString(mac.Sum(nil))
 }
+
+// Notice is an update on its way to subscribers: what is on the page, and no
+// more.
+type Notice struct {
+	Key      string   `json:"key"` // unique; the update's ID on the page
+	Incident string   `json:"incident"`
+	Title    string   `json:"title"`
+	Services []string `json:"services"`
+	Update   Update   `json:"update"`
+}
+
+// Notices are the updates of a publication, the oldest first.
+func (p Publication) Notices() []Notice {
+	var out []Notice
+	for _, i := range p.Incidents {
+		for _, u := range i.Updates {
+			out = append(out, Notice{Key: u.ID, Incident: i.ID, Title: i.Title, Services: i.Services, Update: u})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Notice) int { return a.Update.At.Compare(b.Update.At) })
+	return out
+}
+
+// ConfirmKey is the key of the delivery that asks somebody to confirm.
+const ConfirmKey = "confirm"
+
+// Delivery is one message on its way to one subscriber. It is kept before it is
+// sent.
+type Delivery struct {
+	Key        string // of its notice, or ConfirmKey
+	Subscriber Subscriber
+	Notice     Notice // empty for ConfirmKey
+	At         time.Time
+	NotBefore  time.Time
+	State      string // Waiting, Sent or Failed
+	// Attempts are kept as they are given.
+	Attempts json.RawMessage
+}
+
+// States of a delivery.
+const (
+	Waiting = "waiting"
+	Sent    = "sent"
+	Failed  = "failed"
+)
+
+// Bounds of what strangers may fill the store with.
+const (
+	MostPending        = 1000 // subscribers who have not confirmed
+	MostPendingWebhook = 3    // of them, for one endpoint
+)

@@ -57,8 +57,8 @@ var mayImport = map[string][]string{
 	"internal/schedule":                  {},
 	"internal/tracing":                   {},
 	"internal/status":                    {"internal/proof"},
-	"internal/store/sqlite":              {"internal/access", "internal/alert", "internal/journal", "internal/status"},
-	"internal/store/storetest":           {"internal/access", "internal/alert", "internal/journal", "internal/status"},
+	"internal/store/sqlite":              {"internal/access", "internal/alert", "internal/journal", "internal/status", "internal/statuspage"},
+	"internal/store/storetest":           {"internal/access", "internal/alert", "internal/journal", "internal/status", "internal/statuspage"},
 	"internal/server":                    {"internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"}, // types of what is shown
 	"internal/server/rest":               {"internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
 	"internal/server/web":                {"internal/server/web/component", "internal/server/web/chart", "internal/server/web/static", "internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
