@@ -152,6 +152,7 @@ type running struct {
 	notes   *line // what is written down after it was acted upon
 	doors   *doors
 	peers   *peers
+	desk    *desk
 	inbox   *email.Inbox // answers to pages; nil for none
 
 	requestsFail bool // used by one goroutine at a time
@@ -283,6 +284,9 @@ func (r *running) start(ctx context.Context) error {
 	for _, w := range r.targets {
 		r.later(w.start(life))
 	}
+	if err := r.startDesk(life); err != nil {
+		return err
+	}
 	if err := r.jobs.Start(life); err != nil {
 		return err
 	}
@@ -328,7 +332,12 @@ func (r *running) enqueue(ctx context.Context, id target.ID, kind, reason string
 // record appends to the journal. The journal tells what happened; that it
 // cannot be written must not stop what happens.
 func (r *running) record(ctx context.Context, subject, kind string, body any) {
-	if _, err := r.state.Append(context.WithoutCancel(ctx), journal.Event{Time: time.Now(), Actor: "server", Subject: subject, Kind: kind, Body: body}); err != nil {
+	r.recordAs(ctx, "server", subject, kind, body)
+}
+
+// recordAs records what somebody did.
+func (r *running) recordAs(ctx context.Context, actor, subject, kind string, body any) {
+	if _, err := r.state.Append(context.WithoutCancel(ctx), journal.Event{Time: time.Now(), Actor: actor, Subject: subject, Kind: kind, Body: body}); err != nil {
 		r.log.ErrorContext(ctx, "write the journal", "kind", kind, "error", err)
 	}
 }
