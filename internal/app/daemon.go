@@ -17,6 +17,7 @@ import (
 	"github.com/refloat-db/refloat/internal/proof"
 	"github.com/refloat-db/refloat/internal/schedule"
 	"github.com/refloat-db/refloat/internal/secret"
+	"github.com/refloat-db/refloat/internal/server"
 	"github.com/refloat-db/refloat/internal/status"
 	"github.com/refloat-db/refloat/internal/store/sqlite"
 	"github.com/refloat-db/refloat/internal/target"
@@ -125,6 +126,7 @@ type DaemonOptions struct {
 	Expected     []ExpectedBeat // signs of life that others give
 	Replies      Replies
 	Trace        *tracing.Tracer // of pages; nil for none
+	Settings     server.Settings // as they were read; without text they are not shown
 	PublicURL    string          // how people reach the listener; empty for no links in pages
 	StopTimeout  time.Duration   // for a graceful stop; default 60 s
 }
@@ -152,7 +154,6 @@ type running struct {
 	notes   *line // what is written down after it was acted upon
 	doors   *doors
 	peers   *peers
-	desk    *desk
 	inbox   *email.Inbox // answers to pages; nil for none
 
 	requestsFail bool // used by one goroutine at a time
@@ -284,9 +285,6 @@ func (r *running) start(ctx context.Context) error {
 	for _, w := range r.targets {
 		r.later(w.start(life))
 	}
-	if err := r.startDesk(life); err != nil {
-		return err
-	}
 	if err := r.jobs.Start(life); err != nil {
 		return err
 	}
@@ -332,12 +330,7 @@ func (r *running) enqueue(ctx context.Context, id target.ID, kind, reason string
 // record appends to the journal. The journal tells what happened; that it
 // cannot be written must not stop what happens.
 func (r *running) record(ctx context.Context, subject, kind string, body any) {
-	r.recordAs(ctx, "server", subject, kind, body)
-}
-
-// recordAs records what somebody did.
-func (r *running) recordAs(ctx context.Context, actor, subject, kind string, body any) {
-	if _, err := r.state.Append(context.WithoutCancel(ctx), journal.Event{Time: time.Now(), Actor: actor, Subject: subject, Kind: kind, Body: body}); err != nil {
+	if _, err := r.state.Append(context.WithoutCancel(ctx), journal.Event{Time: time.Now(), Actor: "server", Subject: subject, Kind: kind, Body: body}); err != nil {
 		r.log.ErrorContext(ctx, "write the journal", "kind", kind, "error", err)
 	}
 }

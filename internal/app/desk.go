@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -19,42 +20,55 @@ import (
 	"github.com/refloat-db/refloat/internal/status"
 )
 
-// desk is what pages and the API stand on, over a running server. It answers
-// from memory wherever it can: incidents from the followed journal, alerts from
-// the pager, targets from their watches, the repository from what was read last.
+// desk is what pages and the API stand on. It answers from memory wherever it
+// can: incidents from the followed journal, alerts from the pager, targets from
+// their watches, the repository from what was read last. On a node that does not
+// lead it answers from the store, and says that it does.
 type desk struct {
-	r      *running
+	o      DaemonOptions
+	log    *slog.Logger
+	state  Store
+	lead   func() *running // the work of this node; nil while another leads
 	follow *follower
+	life   context.Context // ends with the node: reads that a page began outlive its request
+	reads  sync.WaitGroup  // of the repository
 
 	mu      sync.Mutex
 	kept    map[string]*keptFacts // by target
 	asked   map[string]bool       // targets of which something was added since
 	shelves map[string]*shelf     // by target
 	lag     map[string][]server.LagPoint
-	homes   map[string]string // team by alert, of those that the pager has forgotten
+	homes   map[string]string // team by alert
 }
 
 var _ server.Desk = (*desk)(nil)
 
-// startDesk reads what the desk shows, and keeps up with it.
-func (r *running) startDesk(ctx context.Context) error {
-	d := &desk{r: r, kept: map[string]*keptFacts{}, asked: map[string]bool{}, shelves: map[string]*shelf{}, lag: map[string][]server.LagPoint{}, homes: map[string]string{}}
-	d.follow = newFollower(r.state, r.log, d.touched)
-	if err := d.follow.load(ctx); err != nil {
-		return fmt.Errorf("read the incidents: %w", err)
+func newDesk(o DaemonOptions, log *slog.Logger, state Store, lead func() *running) *desk {
+	d := &desk{
+		o: o, log: log, state: state, lead: lead, kept: map[string]*keptFacts{}, asked: map[string]bool{},
+		shelves: map[string]*shelf{}, lag: map[string][]server.LagPoint{}, homes: map[string]string{},
 	}
-	ctx, end := context.WithCancel(ctx)
+	d.follow = newFollower(state, log, d.touched)
+	return d
+}
+
+// start reads what the desk shows, keeps up with it, and returns what ends that.
+func (d *desk) start(ctx context.Context) (func(context.Context) error, error) {
+	if err := d.follow.load(ctx); err != nil {
+		return nil, fmt.Errorf("read the incidents: %w", err)
+	}
+	var end func()
+	d.life, end = context.WithCancel(context.WithoutCancel(ctx))
 	var parts sync.WaitGroup
-	parts.Go(func() { d.follow.run(ctx) })
-	parts.Go(func() { every(ctx, factsEvery, d.freshen) })
-	parts.Go(func() { every(ctx, lagEvery, d.sampleLag) })
-	r.desk = d
-	r.later(func(context.Context) error {
+	parts.Go(func() { d.follow.run(d.life) })
+	parts.Go(func() { every(d.life, factsEvery, d.freshen) })
+	parts.Go(func() { every(d.life, lagEvery, d.sampleLag) })
+	return func(context.Context) error {
 		end()
 		parts.Wait()
+		d.reads.Wait()
 		return nil
-	})
-	return nil
+	}, nil
 }
 
 // roleIn is the most that somebody may do for any of some teams.
@@ -86,21 +100,22 @@ func allowed(role access.Role, n access.Need, what, name string) error {
 // everywhere is the most that somebody may do with what belongs to no team.
 func everywhere(who access.Principal) access.Role { return roleIn(who, []string{""}) }
 
-func (d *desk) teamOf(target string) string { return d.r.o.Paging.Charges[target].Team }
+func (d *desk) teamOf(target string) string { return d.o.Paging.Charges[target].Team }
 
 // roleOn is what somebody may do with a target; nothing for one that is not in
 // care.
 func (d *desk) roleOn(who access.Principal, name string) access.Role {
-	if d.watchOf(name) == nil {
+	if d.careOf(name) == nil {
 		return ""
 	}
 	return roleIn(who, []string{d.teamOf(name)})
 }
 
-func (d *desk) watchOf(name string) *watch {
-	for _, w := range d.r.targets {
-		if string(w.Target) == name {
-			return w
+// careOf is a target by its name; nil for none.
+func (d *desk) careOf(name string) *Care {
+	for i := range d.o.Targets {
+		if string(d.o.Targets[i].Target) == name {
+			return &d.o.Targets[i]
 		}
 	}
 	return nil
@@ -134,12 +149,13 @@ func (d *desk) Last(ctx context.Context) (int64, error) {
 func (d *desk) Board(ctx context.Context, who access.Principal) (server.Board, error) {
 	d.follow.catchUp(ctx)
 	now := time.Now().UTC()
-	b := server.Board{At: now, Targets: []server.TargetRow{}, Incidents: []server.IncidentView{}, Alerts: []server.AlertView{}, OnCall: []alert.Shift{}, Seq: d.follow.seq(), Node: d.node(), Leads: true}
-	for _, w := range d.r.targets {
-		if d.roleOn(who, string(w.Target)) == "" {
+	b := server.Board{At: now, Targets: []server.TargetRow{}, Incidents: []server.IncidentView{}, Alerts: []server.AlertView{}, OnCall: []alert.Shift{}, Seq: d.follow.seq(), Node: d.node(), Leads: d.lead() != nil}
+	for i := range d.o.Targets {
+		c := &d.o.Targets[i]
+		if d.roleOn(who, string(c.Target)) == "" {
 			continue
 		}
-		row, err := d.row(ctx, w, now)
+		row, err := d.row(ctx, c, now)
 		if err != nil {
 			return b, err
 		}
@@ -164,9 +180,9 @@ func (d *desk) Board(ctx context.Context, who access.Principal) (server.Board, e
 			b.Alerts = append(b.Alerts, a)
 		}
 	}
-	for _, team := range slices.Sorted(maps.Keys(d.r.o.Paging.Roster.Teams)) {
+	for _, team := range slices.Sorted(maps.Keys(d.o.Paging.Roster.Teams)) {
 		if who.Has(access.View, team) {
-			b.OnCall = append(b.OnCall, d.r.o.Paging.Roster.OnCall(team, now)...)
+			b.OnCall = append(b.OnCall, d.o.Paging.Roster.OnCall(team, now)...)
 		}
 	}
 	return b, nil
@@ -182,16 +198,30 @@ func (d *desk) node() string {
 }
 
 // row is a target on the board.
-func (d *desk) row(ctx context.Context, w *watch, now time.Time) (server.TargetRow, error) {
-	k, err := d.facts(ctx, w)
+func (d *desk) row(ctx context.Context, c *Care, now time.Time) (server.TargetRow, error) {
+	k, err := d.facts(ctx, c)
 	if err != nil {
 		return server.TargetRow{}, err
 	}
-	f := w.live(now)
+	f := d.live(c, now)
 	f.Alarms, f.Audit, f.Detection, f.Work = k.alarms, k.audit, k.detection, k.work
-	name := string(w.Target)
-	charge := d.r.o.Paging.Charges[name]
-	return server.TargetRow{Report: status.Evaluate(f, now), Team: charge.Team, Tier: string(charge.Tier), Shown: d.r.o.Incidents.Rules.Names[name]}, nil
+	name := string(c.Target)
+	charge := d.o.Paging.Charges[name]
+	return server.TargetRow{Report: status.Evaluate(f, now), Team: charge.Team, Tier: string(charge.Tier), Shown: d.o.Incidents.Rules.Names[name]}, nil
+}
+
+// live is what the node that does the work sees of a target now.
+func (d *desk) live(c *Care, now time.Time) status.Facts {
+	if r := d.lead(); r != nil {
+		if w := r.watchOf(c.Target); w != nil {
+			return w.live(now)
+		}
+	}
+	f := status.Facts{Target: c.Target, Objectives: c.Objectives, Server: status.Server{Running: true, SeenAt: now}}
+	for _, what := range []string{status.UnreadBackup, status.UnreadLog, status.UnreadProof} {
+		f.Unread = append(f.Unread, status.Unread{What: what, Error: "another node does the work: its pages show it"})
+	}
+	return f
 }
 
 // worseFirst orders targets: those that do not serve, then by how they stand,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/refloat-db/refloat/internal/access"
 	"github.com/refloat-db/refloat/internal/alert"
+	"github.com/refloat-db/refloat/internal/journal"
 	"github.com/refloat-db/refloat/internal/server"
 	"github.com/refloat-db/refloat/internal/status"
 )
@@ -28,9 +29,11 @@ func (d *desk) Alerts(ctx context.Context, who access.Principal, q server.AlertQ
 	if limit <= 0 {
 		limit = 100
 	}
-	all, deliveries := d.r.pager.whole()
+	all, deliveries, err := d.openAlerts(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if q.All || q.ID != "" {
-		var err error
 		if all, err = d.pastAlerts(ctx, q, all, deliveries, limit); err != nil {
 			return nil, err
 		}
@@ -56,6 +59,38 @@ func (d *desk) Alerts(ctx context.Context, who access.Principal, q server.AlertQ
 		return nil, fmt.Errorf("%w: there is no alert %s", server.ErrNotFound, q.ID)
 	}
 	return out, nil
+}
+
+// openAlerts are those that are open or ended lately, with what was sent: from the
+// pager, and where another node pages, from the store.
+func (d *desk) openAlerts(ctx context.Context) ([]alert.Alert, map[string][]onItsWay, error) {
+	if r := d.lead(); r != nil {
+		alerts, deliveries := r.pager.whole()
+		return alerts, deliveries, nil
+	}
+	deliveries := map[string][]onItsWay{}
+	records, err := d.state.OpenRecords(ctx, alert.KindAlert)
+	if err != nil {
+		return nil, nil, err
+	}
+	sent, err := d.state.OpenRecords(ctx, alert.KindDelivery)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, r := range sent {
+		var x onItsWay
+		if r.Read(&x) == nil {
+			deliveries[x.AlertID] = append(deliveries[x.AlertID], x)
+		}
+	}
+	var alerts []alert.Alert
+	for _, r := range records {
+		var a alert.Alert
+		if r.Read(&a) == nil {
+			alerts = append(alerts, a)
+		}
+	}
+	return alerts, deliveries, nil
 }
 
 // whole is what the pager has in memory, alerts by their beginning.
@@ -89,7 +124,7 @@ func (d *desk) pastAlerts(ctx context.Context, q server.AlertQuery, here []alert
 		if known(q.ID) {
 			return here, nil
 		}
-		one, err := d.r.state.OneRecord(ctx, alert.KindAlert, q.ID)
+		one, err := d.state.OneRecord(ctx, alert.KindAlert, q.ID)
 		if err != nil && !errors.Is(err, status.ErrNothing) {
 			return nil, err
 		}
@@ -98,7 +133,7 @@ func (d *desk) pastAlerts(ctx context.Context, q server.AlertQuery, here []alert
 		}
 	} else {
 		var err error
-		if records, err = d.r.state.RecentRecords(ctx, alert.KindAlert, recentAlerts); err != nil {
+		if records, err = d.state.RecentRecords(ctx, alert.KindAlert, recentAlerts); err != nil {
 			return nil, err
 		}
 	}
@@ -117,7 +152,7 @@ func (d *desk) pastAlerts(ctx context.Context, q server.AlertQuery, here []alert
 	if len(forgotten) == 0 {
 		return here, nil
 	}
-	sent, err := d.r.state.RecentRecords(ctx, alert.KindDelivery, 5*recentAlerts)
+	sent, err := d.state.RecentRecords(ctx, alert.KindDelivery, 5*recentAlerts)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +186,7 @@ func (d *desk) Acknowledge(ctx context.Context, who access.Principal, alertID st
 	if err := allowed(found[0].Can, access.Respond, "alert", alertID); err != nil {
 		return server.AlertView{}, err
 	}
-	if _, err := d.r.pager.Acknowledge(ctx, alertID, who.Name, time.Now()); err != nil && !errors.Is(err, errNoAlert) {
+	if err := d.acknowledge(ctx, alertID, who.Name); err != nil {
 		return server.AlertView{}, err
 	}
 	found, err = d.Alerts(ctx, who, server.AlertQuery{ID: alertID}) // one that has ended is shown as that
@@ -161,28 +196,103 @@ func (d *desk) Acknowledge(ctx context.Context, who access.Principal, alertID st
 	return found[0], nil
 }
 
-// silences are all that hold or are to come, by their beginning.
-func (d *desk) silences(now time.Time) []alert.Silence {
-	d.r.pager.mu.Lock()
-	out := []alert.Silence{}
-	for _, s := range d.r.pager.silences {
-		if now.Before(s.Until) {
-			out = append(out, s)
+// acknowledge stops an alert's chain, here or on the node that pages. That one has
+// ended is no error.
+func (d *desk) acknowledge(ctx context.Context, id, by string) error {
+	if r := d.lead(); r != nil {
+		_, err := r.pager.Acknowledge(ctx, id, by, time.Now())
+		if errors.Is(err, errNoAlert) {
+			err = nil
+		}
+		return err
+	}
+	return d.request(ctx, alert.Request{What: alert.RequestAcknowledge, Alert: id, By: by})
+}
+
+// setSilence begins or ends a silence, here or on the node that pages.
+func (d *desk) setSilence(ctx context.Context, s alert.Silence) error {
+	if r := d.lead(); r != nil {
+		r.pager.Silence(ctx, s)
+		return nil
+	}
+	return d.request(ctx, alert.Request{What: alert.RequestSilence, Silence: &s, By: s.Owner})
+}
+
+// request asks the node that pages for something, and waits for its answer.
+func (d *desk) request(ctx context.Context, q alert.Request) error {
+	q.ID, q.At = newID()+newID(), time.Now().UTC()
+	r, err := alert.NewRecord(alert.KindRequest, q.ID, "", true, q.At, q)
+	if err != nil {
+		return err
+	}
+	if err := d.state.Save(ctx, r); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestWithin)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		done, err := d.state.OneRecord(ctx, alert.KindRequest, q.ID)
+		if err == nil && !done.Open {
+			if err := done.Read(&q); err != nil || !q.Failed {
+				return err
+			}
+			return fmt.Errorf("%w: %s", server.ErrRefused, q.Answer)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: no node has taken it up yet; it is kept, and the next that leads does it", server.ErrRefused)
+		case <-tick.C:
 		}
 	}
-	d.r.pager.mu.Unlock()
-	for _, c := range d.r.o.Paging.Charges {
+}
+
+// silences are all that hold or are to come, by their beginning.
+func (d *desk) silences(ctx context.Context, now time.Time) ([]alert.Silence, error) {
+	all, err := d.askedSilences(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := slices.DeleteFunc(all, func(s alert.Silence) bool { return !now.Before(s.Until) })
+	for _, c := range d.o.Paging.Charges {
 		out = append(out, planned(c.Planned, now)...)
 	}
 	slices.SortFunc(out, func(a, b alert.Silence) int { return cmp.Or(a.From.Compare(b.From), cmp.Compare(a.ID, b.ID)) })
-	return out
+	return out, nil
+}
+
+// askedSilences are those that people asked for.
+func (d *desk) askedSilences(ctx context.Context) ([]alert.Silence, error) {
+	out := []alert.Silence{}
+	if r := d.lead(); r != nil {
+		r.pager.mu.Lock()
+		defer r.pager.mu.Unlock()
+		for _, s := range r.pager.silences {
+			out = append(out, s)
+		}
+		return out, nil
+	}
+	records, err := d.state.OpenRecords(ctx, alert.KindSilence)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range records {
+		var s alert.Silence
+		if err := r.Read(&s); err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
 }
 
 // Silences implements server.Reader.
-func (d *desk) Silences(_ context.Context, who access.Principal) ([]alert.Silence, error) {
-	return slices.DeleteFunc(d.silences(time.Now()), func(s alert.Silence) bool {
+func (d *desk) Silences(ctx context.Context, who access.Principal) ([]alert.Silence, error) {
+	all, err := d.silences(ctx, time.Now())
+	return slices.DeleteFunc(all, func(s alert.Silence) bool {
 		return roleIn(who, []string{d.teamOf(s.Target)}) == ""
-	}), nil
+	}), err
 }
 
 // Silence implements server.Actor.
@@ -209,16 +319,19 @@ func (d *desk) Silence(ctx context.Context, who access.Principal, s alert.Silenc
 	case s.Target == "" && s.Code == "" && s.Key == "":
 		return s, fmt.Errorf("%w: name a target or a code: nothing silences everything", server.ErrRefused)
 	}
-	s.ID, s.Owner, s.Reason = cmp.Or(server.CallOf(ctx).ID, newID()), who.Name, strings.TrimSpace(s.Reason) // asked for twice, it is one
-	d.r.pager.Silence(ctx, s)
+	s.ID, s.Owner, s.Reason = cmp.Or(server.Once(ctx), newID()), who.Name, strings.TrimSpace(s.Reason) // asked for twice, it is one
+	err := d.setSilence(ctx, s)
 	d.follow.catchUp(ctx)
-	return s, nil
+	return s, err
 }
 
 // EndSilence implements server.Actor.
 func (d *desk) EndSilence(ctx context.Context, who access.Principal, id string) error {
 	now := time.Now().UTC()
-	all := d.silences(now)
+	all, err := d.silences(ctx, now)
+	if err != nil {
+		return err
+	}
 	i := slices.IndexFunc(all, func(s alert.Silence) bool { return s.ID == id })
 	if i < 0 {
 		return fmt.Errorf("%w: there is no silence %s", server.ErrNotFound, id)
@@ -231,7 +344,9 @@ func (d *desk) EndSilence(ctx context.Context, who access.Principal, id string) 
 		return fmt.Errorf("%w: it is planned work of refloat.yaml: change it under targets.%s.maintenance", server.ErrRefused, s.Target)
 	}
 	s.Until = now
-	d.r.pager.Silence(ctx, s)
+	if err := d.setSilence(ctx, s); err != nil {
+		return err
+	}
 	d.note(ctx, who, "silence/"+id, "silence.ended", map[string]string{"by": who.Name})
 	return nil
 }
@@ -242,7 +357,7 @@ func (d *desk) OnCall(_ context.Context, who access.Principal, from, until time.
 	if !from.Before(until) || until.Sub(from) > 400*24*time.Hour {
 		return out, fmt.Errorf("%w: ask for at least a moment and at most 400 days", server.ErrRefused)
 	}
-	r, now := d.r.o.Paging.Roster, time.Now()
+	r, now := d.o.Paging.Roster, time.Now()
 	for _, name := range slices.Sorted(maps.Keys(r.Teams)) {
 		if !who.Has(access.View, name) {
 			continue
@@ -273,12 +388,12 @@ func (d *desk) Simulate(_ context.Context, who access.Principal, q server.PageQu
 		if err := allowed(d.roleOn(who, q.Target), access.View, "target", q.Target); err != nil {
 			return out, err
 		}
-		c := d.r.o.Paging.Charges[q.Target]
+		c := d.o.Paging.Charges[q.Target]
 		out.Team = cmp.Or(out.Team, c.Team)
 		out.Severity = cmp.Or(out.Severity, alert.SeverityFor(c.Tier, alert.Critical))
 	}
 	out.Severity = cmp.Or(out.Severity, alert.Critical)
-	r := d.r.o.Paging.Roster
+	r := d.o.Paging.Roster
 	if _, known := r.Teams[out.Team]; out.Team != "" && !known || !who.Has(access.View, out.Team) {
 		return out, fmt.Errorf("%w: there is no team %s", server.ErrNotFound, out.Team)
 	}
@@ -297,7 +412,7 @@ func (d *desk) Simulate(_ context.Context, who access.Principal, q server.PageQu
 
 // TestPage implements server.Actor.
 func (d *desk) TestPage(ctx context.Context, who access.Principal, person string) error {
-	r := d.r.o.Paging.Roster
+	r := d.o.Paging.Roster
 	p, known := r.People[person]
 	var teams []string
 	for _, name := range slices.Sorted(maps.Keys(r.Teams)) {
@@ -305,7 +420,10 @@ func (d *desk) TestPage(ctx context.Context, who access.Principal, person string
 			teams = append(teams, name)
 		}
 	}
-	role := roleIn(who, append(teams, ""))
+	if len(teams) == 0 {
+		teams = []string{""}
+	}
+	role := roleIn(who, teams)
 	if person == who.Name && who.Known() {
 		role = access.Responder // everybody may see whether they can be reached
 	}
@@ -318,8 +436,12 @@ func (d *desk) TestPage(ctx context.Context, who access.Principal, person string
 	if len(p.Contacts) == 0 {
 		return fmt.Errorf("%w: %s has no contact", server.ErrRefused, person)
 	}
+	to := d.o.Paging.Sender
+	if to == nil {
+		to = noSender{}
+	}
 	var errs []error
-	results := testContacts(ctx, d.r.pager.o.Sender, r, person, p.Contacts)
+	results := testContacts(ctx, to, r, person, p.Contacts)
 	for _, x := range results {
 		if x.Error != "" {
 			errs = append(errs, fmt.Errorf("%s: %s", x.Contact.ID, x.Error))
@@ -332,9 +454,11 @@ func (d *desk) TestPage(ctx context.Context, who access.Principal, person string
 	return nil
 }
 
-// note writes down what somebody did.
+// note writes down what somebody did. It is done, so that it cannot be written
+// down is told and no more.
 func (d *desk) note(ctx context.Context, who access.Principal, subject, kind string, body any) {
-	d.r.recordAs(ctx, who.Name, subject, kind, body)
+	if _, err := d.state.Append(context.WithoutCancel(ctx), journal.Event{Time: time.Now(), Actor: who.Name, Subject: subject, Kind: kind, Body: body}); err != nil {
+		d.log.ErrorContext(ctx, "write the journal", "kind", kind, "error", err)
+	}
 	d.follow.catchUp(ctx)
 }
-

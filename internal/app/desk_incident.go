@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ func (d *desk) find(who access.Principal, name string, n access.Need) (*incident
 // waiting are the deliveries of updates that have not come to an end, by
 // incident.
 func (d *desk) waiting(ctx context.Context) (map[string][]server.UpdateDelivery, error) {
-	records, err := d.r.state.OpenRecords(ctx, kindAnnouncement)
+	records, err := d.state.OpenRecords(ctx, kindAnnouncement)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +48,7 @@ func (d *desk) waiting(ctx context.Context) (map[string][]server.UpdateDelivery,
 
 // view is an incident as somebody sees it; its timeline is left out of lists.
 func (d *desk) view(who access.Principal, s *incident.State, waiting map[string][]server.UpdateDelivery, now time.Time, whole bool) server.IncidentView {
-	o := d.r.o.Incidents
+	o := d.o.Incidents
 	cadence := o.cadence()
 	v := server.IncidentView{State: *s, At: now, Clocks: s.Clocks(now, o.Rules.WarnAt), Promises: []incident.Promise{}, Summary: []string{}, Waiting: orEmpty(waiting[s.ID]), Can: d.roleAt(who, s)}
 	for _, a := range incident.Audiences() {
@@ -122,7 +123,7 @@ func (d *desk) Attachment(ctx context.Context, who access.Principal, id, sha256 
 	if i < 0 {
 		return incident.Attached{}, nil, fmt.Errorf("%w: %s has no such attachment", server.ErrNotFound, s.ID)
 	}
-	data, err := d.r.state.Attachment(ctx, sha256)
+	data, err := d.state.Attachment(ctx, sha256)
 	if errors.Is(err, status.ErrNothing) {
 		err = fmt.Errorf("%w: the bytes of %s are not in this state", server.ErrNotFound, s.Attachments[i].Name)
 	}
@@ -139,7 +140,7 @@ func (d *desk) Draft(ctx context.Context, who access.Principal, id string, a inc
 	if !slices.Contains(incident.Audiences(), a) {
 		return server.Draft{}, fmt.Errorf("%w: %q is no audience: it is one of responders, teams, clients", server.ErrRefused, a)
 	}
-	o, now := d.r.o.Incidents, time.Now().UTC()
+	o, now := d.o.Incidents, time.Now().UTC()
 	out := server.Draft{Audience: a, To: o.of(*s, a, now)}
 	if every := o.cadence()[s.Severity][a]; every > 0 && s.Open() {
 		out.Next = now.Add(every).Truncate(time.Minute)
@@ -158,18 +159,20 @@ func (d *desk) Draft(ctx context.Context, who access.Principal, id string, a inc
 // acted is an incident after somebody did something in it. That it was done
 // before, or changed nothing, is said with how it stands.
 func (d *desk) acted(ctx context.Context, who access.Principal, id string, err error) (server.IncidentView, error) {
-	var done *server.DoneError
-	if err != nil && !errors.Is(err, incident.ErrNothing) && !errors.As(err, &done) {
+	if err != nil && !errors.Is(err, incident.ErrNothing) {
 		return server.IncidentView{}, errOfIncident(err)
-	}
-	if done != nil && done.Incident != "" {
-		id = done.Incident
 	}
 	v, lookErr := d.Incident(ctx, who, id)
 	if lookErr != nil {
 		return v, lookErr
 	}
 	return v, err
+}
+
+// do decides a command against an incident and keeps what follows from it.
+func (d *desk) do(ctx context.Context, who access.Principal, id string, c incident.Command) (server.IncidentView, error) {
+	_, _, err := incident.Act(ctx, incidentLog{d.state}, id, incident.Once{Command: c, Key: server.Once(ctx)}, who.Name, time.Now())
+	return d.acted(ctx, who, id, err)
 }
 
 // Act implements server.Actor.
@@ -187,12 +190,11 @@ func (d *desk) Act(ctx context.Context, who access.Principal, id string, c incid
 			return server.IncidentView{}, err
 		}
 	}
-	_, _, err = incident.Act(ctx, incidentLog{d.r.state}, s.ID, c, who.Name, time.Now())
-	return d.acted(ctx, who, s.ID, err)
+	return d.do(ctx, who, s.ID, c)
 }
 
 func (d *desk) knownPerson(name string) error {
-	people := d.r.o.Paging.Roster.People
+	people := d.o.Paging.Roster.People
 	if _, ok := people[name]; ok || len(people) == 0 || name == "" {
 		return nil
 	}
@@ -210,7 +212,7 @@ func (d *desk) Merge(ctx context.Context, who access.Principal, id, into, why st
 	if err != nil {
 		return server.IncidentView{}, err
 	}
-	_, err = incident.ActOnAll(ctx, incidentLog{d.r.state}, func(all []incident.State) ([]incident.Event, error) {
+	_, err = incident.ActOnAll(ctx, incidentLog{d.state}, func(all []incident.State) ([]incident.Event, error) {
 		at := func(id string) incident.State {
 			return all[slices.IndexFunc(all, func(x incident.State) bool { return x.ID == id })] // it is there: none goes away
 		}
@@ -232,13 +234,11 @@ func (d *desk) Attach(ctx context.Context, who access.Principal, id, name string
 	if _, err := incident.Sniff(data); err != nil {
 		return server.IncidentView{}, err
 	}
-	if _, err := d.r.state.PutAttachment(ctx, data); err != nil { // before the entry that says so
+	if _, err := d.state.PutAttachment(ctx, data); err != nil { // before the entry that says so
 		return server.IncidentView{}, err
 	}
-	_, _, err = incident.Act(ctx, incidentLog{d.r.state}, s.ID, incident.Attach{Name: name, Data: data}, who.Name, time.Now())
-	return d.acted(ctx, who, s.ID, err)
+	return d.do(ctx, who, s.ID, incident.Attach{Name: name, Data: data})
 }
-
 
 // Publish implements server.Actor.
 func (d *desk) Publish(ctx context.Context, who access.Principal, id string, q server.Draft) (server.IncidentView, error) {
@@ -247,19 +247,13 @@ func (d *desk) Publish(ctx context.Context, who access.Principal, id string, q s
 	if err != nil {
 		return server.IncidentView{}, err
 	}
-	o, now := d.r.o.Incidents, time.Now()
+	o, now := d.o.Incidents, time.Now()
 	// Whom it goes to is not for who writes it to say.
 	c := incident.PublishUpdate{Audience: q.Audience, Subject: q.Subject, Text: q.Text, Next: q.Next, To: o.of(*s, q.Audience, now), Names: o.Rules.Names}
 	if q.After != "*" {
 		c.After = &q.After
 	}
-	_, _, err = incident.Act(ctx, incidentLog{d.r.state}, s.ID, c, who.Name, now)
-	if call := server.CallOf(ctx).ID; call != "" && errors.Is(err, incident.ErrRefused) {
-		if where, done, lookErr := callWasDone(ctx, d.r.state, call); lookErr == nil && done { // by itself, when it was sent before
-			err = &server.DoneError{Incident: where}
-		}
-	}
-	return d.acted(ctx, who, s.ID, err)
+	return d.do(ctx, who, s.ID, c)
 }
 
 // teamOfNew is the team that answers for a new incident.
@@ -273,7 +267,7 @@ func (d *desk) teamOfNew(who access.Principal, q server.NewIncident) (string, er
 			return d.teamOf(q.Target), nil
 		}
 	}
-	if _, known := d.r.o.Paging.Roster.Teams[team]; team != "" && !known {
+	if _, known := d.o.Paging.Roster.Teams[team]; team != "" && !known {
 		return "", fmt.Errorf("%w: there is no team %s", server.ErrRefused, team)
 	}
 	if who.Has(access.Respond, team) {
@@ -303,28 +297,31 @@ func (d *desk) OpenIncident(ctx context.Context, who access.Principal, q server.
 	d.follow.catchUp(ctx)
 	now := time.Now()
 	o := incident.Opened{Title: strings.TrimSpace(q.Title), Severity: q.Severity, Team: team, Objectives: incident.DefaultObjectives()}
-	o.Cause = incident.Cause{Key: "person/" + who.Name + "/" + newID() + newID(), Kind: incident.FromPerson, Target: q.Target, Reason: o.Title, Started: q.Since, Detected: now}
+	o.Cause = incident.Cause{Key: "person/" + who.Name + "/" + cmp.Or(server.Once(ctx), newID()+newID()), Kind: incident.FromPerson, Target: q.Target, Reason: o.Title, Started: q.Since, Detected: now}
 	if q.Since.IsZero() {
 		o.Cause.Started = now
 	}
-	if w := d.watchOf(q.Target); w != nil {
-		o.Targets, o.Objectives = []string{q.Target}, incidentObjectives(w.Objectives)
+	if c := d.careOf(q.Target); c != nil {
+		o.Targets, o.Objectives = []string{q.Target}, incidentObjectives(c.Objectives)
 		if o.Severity == "" {
-			o.Severity = severityOf(alert.SeverityFor(d.r.o.Paging.Charges[q.Target].Tier, alert.Critical))
+			o.Severity = severityOf(alert.SeverityFor(d.o.Paging.Charges[q.Target].Tier, alert.Critical))
 		}
 	}
 	if o.Severity == "" {
 		o.Severity = incident.Sev2
 	}
-	kept, err := incident.ActOnAll(ctx, incidentLog{d.r.state}, func(all []incident.State) ([]incident.Event, error) {
-		if same, _ := incident.Opening(all, o.Cause); same.ID != "" && !q.Another {
+	id := ""
+	_, err = incident.ActOnAll(ctx, incidentLog{d.state}, func(all []incident.State) ([]incident.Event, error) {
+		same, seen := incident.Opening(all, o.Cause)
+		switch {
+		case seen:
+			id = same.ID
+			return nil, fmt.Errorf("%w: it was opened when it was asked for before", incident.ErrNothing)
+		case same.ID != "" && !q.Another:
 			return nil, fmt.Errorf("%w: %s is open about %s: work there, or open another beside it", incident.ErrRefused, same.ID, q.Target)
 		}
-		return incident.Decide(incident.State{}, incident.Open{ID: incident.NextID(all), Opened: o}, who.Name, now)
+		id = incident.NextID(all)
+		return incident.Decide(incident.State{}, incident.Open{ID: id, Opened: o}, who.Name, now)
 	})
-	id := ""
-	if len(kept) > 0 {
-		id = kept[0].Incident
-	}
 	return d.acted(ctx, who, id, err)
 }

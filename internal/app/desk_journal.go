@@ -64,7 +64,7 @@ func (d *desk) homeOfAlert(ctx context.Context, id string) (team string, known b
 	if known {
 		return team, true
 	}
-	a, err := d.r.pager.find(id)
+	a, err := d.findAlert(ctx, id)
 	if err != nil {
 		return "", false
 	}
@@ -76,6 +76,18 @@ func (d *desk) homeOfAlert(ctx context.Context, id string) (team string, known b
 	}
 	d.homes[id] = team
 	return team, true
+}
+
+// findAlert is an alert, also one that ended long ago.
+func (d *desk) findAlert(ctx context.Context, id string) (a alert.Alert, err error) {
+	if r := d.lead(); r != nil {
+		return r.pager.find(id)
+	}
+	r, err := d.state.OneRecord(ctx, alert.KindAlert, id)
+	if err == nil {
+		err = r.Read(&a)
+	}
+	return a, err
 }
 
 const (
@@ -114,7 +126,7 @@ func (d *desk) Journal(ctx context.Context, who access.Principal, q server.Journ
 		if q.Kind == "" && q.Scope == "" {
 			n = min(n, limit)
 		}
-		entries, err := d.r.state.Read(ctx, at-1-int64(n), n)
+		entries, err := d.state.Read(ctx, at-1-int64(n), n)
 		if err != nil {
 			return out, err
 		}
@@ -140,7 +152,7 @@ func (d *desk) Journal(ctx context.Context, who access.Principal, q server.Journ
 
 // journalOf is a page of one subject's entries.
 func (d *desk) journalOf(ctx context.Context, subject string, before int64, limit int, takes func(journal.Entry) bool, out *server.JournalPage) error {
-	entries, err := d.r.state.ReadScope(ctx, subject, 0)
+	entries, err := d.state.ReadScope(ctx, subject, 0)
 	if err != nil {
 		return err
 	}
@@ -159,7 +171,7 @@ func (d *desk) journalOf(ctx context.Context, subject string, before int64, limi
 
 func (d *desk) journalForward(ctx context.Context, after int64, limit int, takes func(journal.Entry) bool, out *server.JournalPage) error {
 	for looked := 0; looked < journalReach; {
-		entries, err := d.r.state.Read(ctx, after, journalScan)
+		entries, err := d.state.Read(ctx, after, journalScan)
 		if err != nil {
 			return err
 		}
@@ -188,8 +200,8 @@ func (d *desk) Settings(_ context.Context, who access.Principal) (server.Setting
 	if err := allowed(everywhere(who), access.Administer, "page of", "settings"); err != nil {
 		return server.Settings{}, err
 	}
-	if d.r.o.Settings.Text == "" {
+	if d.o.Settings.Text == "" {
 		return server.Settings{}, errNoSettings
 	}
-	return d.r.o.Settings, nil
+	return d.o.Settings, nil
 }

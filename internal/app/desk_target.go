@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/refloat-db/refloat/internal/access"
@@ -54,23 +53,23 @@ func (d *desk) touched(subject string) {
 }
 
 // facts are those of a target, read again when something was added since.
-func (d *desk) facts(ctx context.Context, w *watch) (*keptFacts, error) {
-	name := string(w.Target)
+func (d *desk) facts(ctx context.Context, c *Care) (*keptFacts, error) {
+	name := string(c.Target)
 	d.mu.Lock()
 	k, stale := d.kept[name], d.asked[name]
 	d.mu.Unlock()
 	if k != nil && !stale {
 		return k, nil
 	}
-	return d.readFacts(ctx, w)
+	return d.readFacts(ctx, c)
 }
 
-func (d *desk) readFacts(ctx context.Context, w *watch) (*keptFacts, error) {
-	name, now := string(w.Target), time.Now()
+func (d *desk) readFacts(ctx context.Context, c *Care) (*keptFacts, error) {
+	name, now := string(c.Target), time.Now()
 	d.mu.Lock()
 	delete(d.asked, name) // what is added from here on asks again
 	d.mu.Unlock()
-	k, err := d.r.keptFacts(ctx, w, now)
+	k, err := d.storeFacts(ctx, c.Target, now)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err != nil {
@@ -81,25 +80,27 @@ func (d *desk) readFacts(ctx context.Context, w *watch) (*keptFacts, error) {
 	return k, nil
 }
 
-// keptFacts reads what the store says of a target.
-func (r *running) keptFacts(ctx context.Context, w *watch, now time.Time) (*keptFacts, error) {
+// storeFacts reads what the store says of a target.
+func (d *desk) storeFacts(ctx context.Context, id target.ID, now time.Time) (*keptFacts, error) {
 	k := &keptFacts{at: now}
 	var err error
-	if k.alarms, err = r.state.Alarms(ctx, w.Target); err != nil {
+	if k.alarms, err = d.state.Alarms(ctx, id); err != nil {
 		return nil, err
 	}
 	var last auditRecord
-	switch _, err := r.state.Kept(ctx, w.Target, status.FactAudit, &last); {
+	switch _, err := d.state.Kept(ctx, id, status.FactAudit, &last); {
 	case err == nil:
 		k.report = &last.Report
 		k.audit = ofAudit(last.Report)
 	case !errors.Is(err, status.ErrNothing):
 		return nil, err
 	}
-	if k.detection, err = detection(ctx, r.state, w.Target); err != nil {
+	if k.detection, err = detection(ctx, d.state, id); err != nil {
 		return nil, err
 	}
-	k.work, err = r.workOf(ctx, w.Target, now)
+	if r := d.lead(); r != nil {
+		k.work, err = r.workOf(ctx, id, now)
+	}
 	return k, err
 }
 
@@ -122,9 +123,10 @@ func (r *running) workOf(ctx context.Context, id target.ID, now time.Time) ([]st
 // a time: a board of many targets then finds all at hand.
 func (d *desk) freshen(ctx context.Context) {
 	old := 0
-	few := 1 + 2*len(d.r.targets)*int(factsEvery)/int(factsOld)
-	for _, w := range d.r.targets {
-		name := string(w.Target)
+	few := 1 + 2*len(d.o.Targets)*int(factsEvery)/int(factsOld)
+	for i := range d.o.Targets {
+		c := &d.o.Targets[i]
+		name := string(c.Target)
 		d.mu.Lock()
 		k, stale := d.kept[name], d.asked[name]
 		d.mu.Unlock()
@@ -135,7 +137,7 @@ func (d *desk) freshen(ctx context.Context) {
 		if aged && !stale {
 			old++
 		}
-		if _, err := d.readFacts(ctx, w); err != nil {
+		if _, err := d.readFacts(ctx, c); err != nil {
 			return // the next look tries again, and a page says why
 		}
 	}
@@ -144,12 +146,12 @@ func (d *desk) freshen(ctx context.Context) {
 // sampleLag notes how far the stored log is behind.
 func (d *desk) sampleLag(context.Context) {
 	now := time.Now().UTC()
-	for _, w := range d.r.targets {
-		f := w.live(now)
+	for i := range d.o.Targets {
+		f := d.live(&d.o.Targets[i], now)
 		if f.Log == nil {
 			continue
 		}
-		name := string(w.Target)
+		name := string(f.Target)
 		d.mu.Lock()
 		all := append(d.lag[name], server.LagPoint{At: now, Lag: max(0, now.Sub(f.Log.Restorable)), Bytes: f.Log.LagBytes})
 		if len(all) > 2*lagHolds {
@@ -174,8 +176,8 @@ type shelf struct {
 
 // shelfOf is what the repository holds of a target: at once as it was read last,
 // and meanwhile it is read again. What was never read is waited for a little.
-func (d *desk) shelfOf(ctx context.Context, w *watch) shelf {
-	name := string(w.Target)
+func (d *desk) shelfOf(ctx context.Context, c *Care) shelf {
+	name := string(c.Target)
 	d.mu.Lock()
 	s := d.shelves[name]
 	if s == nil {
@@ -185,7 +187,7 @@ func (d *desk) shelfOf(ctx context.Context, w *watch) shelf {
 	}
 	if s.reading == nil && time.Since(s.at) > shelfOld {
 		s.reading = make(chan struct{})
-		d.r.reads.Go(func() { d.fillShelf(w, s) })
+		d.reads.Go(func() { d.fillShelf(c, s) })
 	}
 	here, reading := *s, s.reading
 	d.mu.Unlock()
@@ -220,8 +222,8 @@ func (d *desk) makeRoom() {
 }
 
 // fillShelf reads the repository for a target.
-func (d *desk) fillShelf(w *watch, s *shelf) {
-	ctx, cancel := context.WithTimeout(d.r.life, time.Minute)
+func (d *desk) fillShelf(care *Care, s *shelf) {
+	ctx, cancel := context.WithTimeout(d.life, time.Minute)
 	defer cancel()
 	x := shelf{missing: map[string]string{}}
 	read := func(part string, known bool, f func() error) {
@@ -233,7 +235,7 @@ func (d *desk) fillShelf(w *watch, s *shelf) {
 			x.missing[part] = err.Error()
 		}
 	}
-	f := w.Facts
+	f := care.Facts
 	read("backups", f.Backups != nil, func() (err error) {
 		x.backups, err = f.Backups(ctx)
 		x.backups = slices.Clone(x.backups)
@@ -272,18 +274,18 @@ func (d *desk) Target(ctx context.Context, who access.Principal, name string) (s
 	if err := allowed(d.roleOn(who, name), access.View, "target", name); err != nil {
 		return v, err
 	}
-	w, now := d.watchOf(name), time.Now().UTC()
+	c, now := d.careOf(name), time.Now().UTC()
 	d.follow.catchUp(ctx)
 	var err error
-	if v.TargetRow, err = d.row(ctx, w, now); err != nil {
+	if v.TargetRow, err = d.row(ctx, c, now); err != nil {
 		return v, err
 	}
-	k, err := d.facts(ctx, w)
+	k, err := d.facts(ctx, c)
 	if err != nil {
 		return v, err
 	}
 	v.Findings = k.report
-	s := d.shelfOf(ctx, w)
+	s := d.shelfOf(ctx, c)
 	v.Backups, v.Coverage, v.Proofs, v.Runbook = orEmpty(s.backups), s.coverage, orEmpty(s.proofs), s.runbook
 	for part, why := range s.missing {
 		v.Missing[part] = why
@@ -292,7 +294,11 @@ func (d *desk) Target(ctx context.Context, who access.Principal, name string) (s
 		v.Missing["outages"] = err.Error()
 	}
 	v.Maintenance = []alert.Silence{}
-	for _, x := range d.silences(now) {
+	silences, err := d.silences(ctx, now)
+	if err != nil {
+		return v, err
+	}
+	for _, x := range silences {
 		if x.Target == name {
 			v.Maintenance = append(v.Maintenance, x)
 		}
@@ -309,7 +315,7 @@ func (d *desk) Target(ctx context.Context, who access.Principal, name string) (s
 // outages are a target's last, newest first.
 func (d *desk) outages(ctx context.Context, name string) ([]monitor.Outage, error) {
 	out := []monitor.Outage{}
-	records, err := d.r.state.RecentRecords(ctx, alert.KindOutage, recentAlerts)
+	records, err := d.state.RecentRecords(ctx, alert.KindOutage, recentAlerts)
 	if err != nil {
 		return out, err
 	}
@@ -329,27 +335,27 @@ func (d *desk) outages(ctx context.Context, name string) ([]monitor.Outage, erro
 // Proof implements server.Reader.
 func (d *desk) Proof(ctx context.Context, who access.Principal, id string) (proof.Proof, error) {
 	none := fmt.Errorf("%w: there is no proof %s", server.ErrNotFound, id)
-	// TARGET-SEQUENCE-TIME: the target may have hyphens of its own.
-	for _, w := range d.r.targets {
-		if !strings.HasPrefix(id, string(w.Target)) || d.roleOn(who, string(w.Target)) == "" || w.Facts.OneProof == nil {
+	for i := range d.o.Targets {
+		c := &d.o.Targets[i]
+		name := string(c.Target)
+		if !strings.HasPrefix(id, name) || d.roleOn(who, name) == "" || c.Facts.OneProof == nil {
 			continue
 		}
 		d.mu.Lock()
-		if s := d.shelves[string(w.Target)]; s != nil {
+		if s := d.shelves[name]; s != nil {
 			if i := slices.IndexFunc(s.proofs, func(p proof.Proof) bool { return p.ID == id }); i >= 0 {
 				defer d.mu.Unlock()
 				return s.proofs[i], nil
 			}
 		}
 		d.mu.Unlock()
-		p, err := w.Facts.OneProof(ctx, id)
-		if errors.Is(err, proof.ErrNoProof) {
-			continue
+		p, err := c.Facts.OneProof(ctx, id)
+		if err == nil && p.Target == c.Target {
+			return p, nil
 		}
-		if err == nil && p.Target != w.Target {
-			continue
+		if err != nil && !errors.Is(err, proof.ErrNoProof) {
+			return p, err
 		}
-		return p, err
 	}
 	return proof.Proof{}, none
 }
@@ -358,16 +364,17 @@ func (d *desk) Proof(ctx context.Context, who access.Principal, id string) (proo
 func (d *desk) Findings(ctx context.Context, who access.Principal) ([]server.TargetFindings, error) {
 	d.follow.catchUp(ctx)
 	out := []server.TargetFindings{}
-	for _, w := range d.r.targets {
-		if d.roleOn(who, string(w.Target)) == "" {
+	for i := range d.o.Targets {
+		c := &d.o.Targets[i]
+		if d.roleOn(who, string(c.Target)) == "" {
 			continue
 		}
-		k, err := d.facts(ctx, w)
+		k, err := d.facts(ctx, c)
 		if err != nil {
 			return nil, err
 		}
 		if k.report != nil {
-			out = append(out, server.TargetFindings{Target: string(w.Target), Team: d.teamOf(string(w.Target)), Report: *k.report})
+			out = append(out, server.TargetFindings{Target: string(c.Target), Team: d.teamOf(string(c.Target)), Report: *k.report})
 		}
 	}
 	return out, nil
@@ -381,10 +388,13 @@ func (d *desk) Ask(ctx context.Context, who access.Principal, name, work string)
 	if !slices.Contains([]string{JobBackup, JobDrill, JobCheck}, work) {
 		return false, fmt.Errorf("%w: %q is no work to ask for: it is backup, drill or check", server.ErrRefused, work)
 	}
-	fresh, err := d.r.jobs.Enqueue(ctx, work, name, "asked by "+who.Name)
+	r := d.lead()
+	if r == nil {
+		return false, fmt.Errorf("%w: %w: ask on the one that does", server.ErrRefused, errNotLeading)
+	}
+	fresh, err := r.jobs.Enqueue(ctx, work, name, "asked by "+who.Name)
 	if err == nil && fresh {
 		d.note(ctx, who, "target/"+name, work+".asked", map[string]string{"reason": "asked by " + who.Name})
 	}
 	return fresh, err
 }
-

@@ -22,12 +22,16 @@ func Decide(s State, c Command, actor string, now time.Time) ([]Event, error) {
 		return nil, refuse("nobody is named: say who you are with --as")
 	}
 	d := &decision{State: s, actor: actor, now: now.UTC().Truncate(time.Microsecond)}
-	_, opening := c.(Open)
+	inner := c
+	if once, is := c.(Once); is {
+		inner = once.Command
+	}
+	_, opening := inner.(Open)
 	switch {
 	case s.ID == "" && !opening:
 		return nil, ErrNone
 	case s.MergedInto != "":
-		if _, late := c.(lateFact); !late {
+		if _, late := inner.(lateFact); !late {
 			return nil, refuse("%s was merged into %s: use that one", s.ID, s.MergedInto)
 		}
 	}

@@ -60,9 +60,8 @@ type Reader interface {
 	Last(ctx context.Context) (int64, error)
 }
 
-// Actor does. What is asked for again in the same Call (WithCall) is done once, and
-// gives a DoneError; what changes nothing gives incident.ErrNothing. Both come with
-// how things stand.
+// Actor does. What is asked for again with the same key (WithOnce) is done once.
+// What was done before gives incident.ErrNothing with how things stand.
 type Actor interface {
 	OpenIncident(ctx context.Context, who access.Principal, q NewIncident) (IncidentView, error)
 	// Act does one thing in an incident.

@@ -50,6 +50,19 @@ func Still(ctx context.Context) bool {
 	return !set || still(ctx)
 }
 
+type onceKey struct{}
+
+// WithOnce names an act, so that it is done once however often it is asked for.
+func WithOnce(ctx context.Context, key string) context.Context {
+	return context.WithValue(ctx, onceKey{}, key)
+}
+
+// Once is the name of an act; empty for none.
+func Once(ctx context.Context) string {
+	key, _ := ctx.Value(onceKey{}).(string)
+	return key
+}
+
 // Errors of a Desk. Anything else that it returns is a failure of ours, unless it
 // is one of a room's own (incident.ErrRefused, incident.ErrNone, …).
 var (
