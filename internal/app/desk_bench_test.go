@@ -65,15 +65,27 @@ func BenchmarkDesk(b *testing.B) {
 	d, ctx := largeDesk(b), context.Background()
 	everybody, one := all(access.Viewer), in("red", access.Viewer)
 	for name, f := range map[string]func(access.Principal) error{
-		"Board":            func(p access.Principal) error { _, err := d.Board(ctx, p); return err },
-		"Incidents":        func(p access.Principal) error { _, err := d.Incidents(ctx, p, server.IncidentQuery{All: true}); return err },
-		"Incident":         func(p access.Principal) error { _, err := d.Incident(ctx, p, "inc-500"); return err },
-		"Target":           func(p access.Principal) error { _, err := d.Target(ctx, p, "t007"); return err },
-		"Alerts":           func(p access.Principal) error { _, err := d.Alerts(ctx, p, server.AlertQuery{All: true}); return err },
-		"Journal":          func(p access.Principal) error { _, err := d.Journal(ctx, p, server.JournalQuery{}); return err },
-		"JournalMiddle":    func(p access.Principal) error { _, err := d.Journal(ctx, p, server.JournalQuery{Before: 50_000}); return err },
-		"JournalOfSubject": func(p access.Principal) error { _, err := d.Journal(ctx, p, server.JournalQuery{Scope: "target/t007"}); return err },
-		"JournalRareKind":  func(p access.Principal) error { _, err := d.Journal(ctx, p, server.JournalQuery{Kind: "nothing.", Before: 50_000}); return err },
+		"Board": func(p access.Principal) error { _, err := d.Board(ctx, p); return err },
+		"Incidents": func(p access.Principal) error {
+			_, err := d.Incidents(ctx, p, server.IncidentQuery{All: true})
+			return err
+		},
+		"Incident": func(p access.Principal) error { _, err := d.Incident(ctx, p, "inc-500"); return err },
+		"Target":   func(p access.Principal) error { _, err := d.Target(ctx, p, "t007"); return err },
+		"Alerts":   func(p access.Principal) error { _, err := d.Alerts(ctx, p, server.AlertQuery{All: true}); return err },
+		"Journal":  func(p access.Principal) error { _, err := d.Journal(ctx, p, server.JournalQuery{}); return err },
+		"JournalMiddle": func(p access.Principal) error {
+			_, err := d.Journal(ctx, p, server.JournalQuery{Before: 50_000})
+			return err
+		},
+		"JournalOfSubject": func(p access.Principal) error {
+			_, err := d.Journal(ctx, p, server.JournalQuery{Scope: "target/t007"})
+			return err
+		},
+		"JournalRareKind": func(p access.Principal) error {
+			_, err := d.Journal(ctx, p, server.JournalQuery{Kind: "nothing.", Before: 50_000})
+			return err
+		},
 	} {
 		for _, p := range []access.Principal{everybody, one} {
 			b.Run(name+"/"+p.Name, func(b *testing.B) {

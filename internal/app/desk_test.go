@@ -128,15 +128,24 @@ func TestDeskLetsEachDoWhatTheirRoleAllows(t *testing.T) {
 		need access.Need // for red; empty for what anybody who sees anything may ask for
 		do   func(access.Principal) error
 	}{
-		"target":     {access.View, func(p access.Principal) error { _, err := d.Target(ctx, p, "shop"); return err }},
-		"proof":      {access.View, func(p access.Principal) error { _, err := d.Proof(ctx, p, "shop-1-x"); return err }},
-		"incidents":  {access.View, func(p access.Principal) error { _, err := d.Incidents(ctx, p, server.IncidentQuery{Target: "shop"}); return err }},
+		"target": {access.View, func(p access.Principal) error { _, err := d.Target(ctx, p, "shop"); return err }},
+		"proof":  {access.View, func(p access.Principal) error { _, err := d.Proof(ctx, p, "shop-1-x"); return err }},
+		"incidents": {access.View, func(p access.Principal) error {
+			_, err := d.Incidents(ctx, p, server.IncidentQuery{Target: "shop"})
+			return err
+		}},
 		"incident":   {access.View, func(p access.Principal) error { _, err := d.Incident(ctx, p, id); return err }},
 		"attachment": {access.View, func(p access.Principal) error { _, _, err := d.Attachment(ctx, p, id, file); return err }},
 		"draft":      {access.Respond, func(p access.Principal) error { _, err := d.Draft(ctx, p, id, incident.Teams); return err }},
-		"alerts":     {access.View, func(p access.Principal) error { _, err := d.Alerts(ctx, p, server.AlertQuery{Target: "shop"}); return err }},
-		"alert":      {access.View, func(p access.Principal) error { _, err := d.Alerts(ctx, p, server.AlertQuery{ID: page.ID}); return err }},
-		"simulate":   {access.View, func(p access.Principal) error { _, err := d.Simulate(ctx, p, server.PageQuery{Target: "shop"}); return err }},
+		"alerts": {access.View, func(p access.Principal) error {
+			_, err := d.Alerts(ctx, p, server.AlertQuery{Target: "shop"})
+			return err
+		}},
+		"alert": {access.View, func(p access.Principal) error { _, err := d.Alerts(ctx, p, server.AlertQuery{ID: page.ID}); return err }},
+		"simulate": {access.View, func(p access.Principal) error {
+			_, err := d.Simulate(ctx, p, server.PageQuery{Target: "shop"})
+			return err
+		}},
 		"simulate team": {access.View, func(p access.Principal) error {
 			_, err := d.Simulate(ctx, p, server.PageQuery{Team: "red"})
 			return err
@@ -145,10 +154,13 @@ func TestDeskLetsEachDoWhatTheirRoleAllows(t *testing.T) {
 			_, err := d.OpenIncident(ctx, p, server.NewIncident{Title: why(), Target: "shop", Another: true})
 			return err
 		}},
-		"act":         {access.Respond, func(p access.Principal) error { _, err := d.Act(ctx, p, id, incident.AddNote{Text: why()}); return err }},
-		"merge":       {access.Respond, func(p access.Principal) error { return done(d.Merge(ctx, p, other.ID, id, "")) }},
-		"attach":      {access.Respond, func(p access.Principal) error { _, err := d.Attach(ctx, p, id, "b.txt", []byte(why())); return err }},
-		"publish":     {access.Respond, func(p access.Principal) error { _, err := d.Publish(ctx, p, id, server.Draft{Audience: incident.Responders, Text: why(), After: "*"}); return err }},
+		"act":    {access.Respond, func(p access.Principal) error { _, err := d.Act(ctx, p, id, incident.AddNote{Text: why()}); return err }},
+		"merge":  {access.Respond, func(p access.Principal) error { return done(d.Merge(ctx, p, other.ID, id, "")) }},
+		"attach": {access.Respond, func(p access.Principal) error { _, err := d.Attach(ctx, p, id, "b.txt", []byte(why())); return err }},
+		"publish": {access.Respond, func(p access.Principal) error {
+			_, err := d.Publish(ctx, p, id, server.Draft{Audience: incident.Responders, Text: why(), After: "*"})
+			return err
+		}},
 		"acknowledge": {access.Respond, func(p access.Principal) error { _, err := d.Acknowledge(ctx, p, page.ID); return err }},
 		"silence": {access.Respond, func(p access.Principal) error {
 			_, err := d.Silence(ctx, p, alert.Silence{Target: "shop", Code: "y", Reason: "r", Until: time.Now().Add(time.Hour)})
@@ -296,7 +308,9 @@ func TestDeskListsOnlyWhatMayBeSeen(t *testing.T) {
 			read = append(read, e.Subject)
 		}
 		has := func(all []string, s string) bool {
-			return slices.ContainsFunc(all, func(x string) bool { return x == s || len(s) > 0 && s[len(s)-1] == '/' && len(x) > len(s) && x[:len(s)] == s })
+			return slices.ContainsFunc(all, func(x string) bool {
+				return x == s || len(s) > 0 && s[len(s)-1] == '/' && len(x) > len(s) && x[:len(s)] == s
+			})
 		}
 		for _, s := range c.sees {
 			if !has(read, s) || !has(told, s) {
