@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/refloat-db/refloat/internal/access"
 	"github.com/refloat-db/refloat/internal/alert"
 	"github.com/refloat-db/refloat/internal/journal"
 	"github.com/refloat-db/refloat/internal/status"
@@ -22,7 +21,6 @@ type Store interface {
 	attachments
 	// Head is the end of the journal.
 	Head(ctx context.Context) (journal.Head, error)
-	access.Store
 	Close() error
 }
 

@@ -19,7 +19,7 @@ func postmortemCommand(g *globals) *cobra.Command {
 HTML, and finds what contradicts itself or was left out. Needs no server and no
 configuration.`,
 	}
-	c.AddCommand(postmortemReadCommand(g), postmortemLintCommand(g))
+	c.AddCommand(postmortemReadCommand(g), postmortemLintCommand(g), postmortemNewCommand(g))
 	return c
 }
 

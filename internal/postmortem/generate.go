@@ -86,7 +86,8 @@ func titleOf(x incident.State) string {
 	}
 	ok := r.Title == title && len(r.Blocks) > 0 && len(r.Blocks[0].facts) == 0
 	for _, f := range Lint(r) {
-		ok = ok && f.Place.Line != 1 || f.Rule == "report-no-date" || strings.HasPrefix(f.Rule, "report-no-") || f.Rule == "report-impact-no-figures"
+		gone := strings.HasPrefix(f.Rule, "report-no-") || f.Rule == "report-impact-no-figures" // of a report that is only a title
+		ok = ok && (f.Place.Line != 1 || gone)
 	}
 	if ok {
 		return title
@@ -117,7 +118,9 @@ func goals(x incident.State, c Clocks) []Goal {
 		if g.Limit <= 0 {
 			continue
 		}
-		if g.Known {
+		if !g.Known {
+			g.Reached = 0
+		} else {
 			g.Verdict = Met
 			if k.State == incident.Missed {
 				g.Verdict = Missed

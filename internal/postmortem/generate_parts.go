@@ -188,7 +188,7 @@ func communications(d *Document, x incident.State) Text {
 	}
 	for _, r := range x.Reminders {
 		if r.Late {
-			out = append(out, Passage{Text: fmt.Sprintf("The one to %s that was promised for %s came late.", r.Audience, d.local(seconds(r.Due)).Format("15:04:05")), Point: true})
+			out = append(out, Passage{Text: fmt.Sprintf("An update to %s was overdue at %s.", r.Audience, d.local(seconds(r.Due)).Format("15:04:05")), Point: true})
 		}
 	}
 	return out

@@ -85,7 +85,7 @@ func (r *reader) append(b *Block, lo, hi int) {
 			}
 			i++
 		case '&':
-			if end := bytes.IndexByte(src[i:min(hi, i+12)], ';'); end > 1 {
+			if end := bytes.IndexByte(src[i:min(hi, i+12)], ';'); end > 1 && bytes.IndexFunc(src[i+1:i+end], func(r rune) bool { return r != '#' && (r >= 0x80 || !alnum(byte(r))) }) < 0 {
 				if s := html.UnescapeString(string(src[i : i+end+1])); len(s) < end+1 {
 					flush(i)
 					b.segs = append(b.segs, seg{len(b.buf), i})

@@ -181,6 +181,9 @@ func (d *Report) spread() {
 func (d *Report) titled() {
 	if len(d.Sections) > 0 && (d.Sections[0].Kind == NoSection || d.Sections[0].Kind == Other) {
 		d.Title = d.Sections[0].Title
+		if strings.ContainsAny(d.Title, "\\&<`") { // mark-up within it
+			d.Title = strings.Trim(strings.TrimSpace(d.Blocks[d.Sections[0].Block].Text), ":# ")
+		}
 		return
 	}
 	for _, b := range d.Blocks {

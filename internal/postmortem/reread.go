@@ -1,6 +1,7 @@
 package postmortem
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -136,7 +137,7 @@ func (r *Report) amount(b *Block) Amount {
 				a.Value = f.Value
 			}
 		case f.Kind == prose.MoneyFact && a.Kind == Cost && a.Unit == "":
-			a.Value, a.Unit = f.Value*100, f.Unit
+			a.Value, a.Unit = math.Round(f.Value*100), f.Unit
 		}
 	}
 	return a

@@ -114,7 +114,7 @@ func spansBetween(from, to []Moment) [][2]Moment {
 	var out [][2]Moment
 	for _, a := range from[:min(len(from), most)] {
 		for _, b := range to[:min(len(to), most)] {
-			if b.At.After(a.At) {
+			if b.At.After(a.At) || a.Sure && b.Sure && b.At.Equal(a.At) {
 				out = append(out, [2]Moment{a, b})
 			}
 		}
@@ -367,6 +367,9 @@ func order(l *linter) {
 	}
 	for i := 1; i < len(have); i++ {
 		for _, before := range have[:i] {
+			if before.Kind == Acknowledged { // an outage can be over before anybody has looked
+				continue
+			}
 			if have[i].At.Before(before.At.Truncate(time.Minute)) {
 				p := before.Place
 				l.find(have[i].Place, &p, "%s (%s) lies before %s (%s, line %d)", have[i].Kind, stamp(have[i]), before.Kind, stamp(before), p.Line)
@@ -497,6 +500,7 @@ func reportEarly(l *linter) {
 	last := Moment{At: l.began}
 	if ms := l.times(Ended, true); len(ms) > 0 {
 		for _, m := range ms {
+			m.At = m.At.Add(l.offset(m.Zone)) // the day is that of the report's own clock
 			if m.Dated && m.At.After(last.At) {
 				last = m
 			}

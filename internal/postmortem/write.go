@@ -151,7 +151,7 @@ func (d *Document) writeGoals(b *strings.Builder) {
 		}
 		verdict := string(g.Verdict)
 		if g.Verdict == Untold {
-			verdict = Fill("met or missed")
+			verdict = Fill("the verdict")
 		}
 		return []string{g.Name, Span(g.Limit), reached, verdict}
 	})
@@ -241,8 +241,8 @@ func inline(s string) string {
 			b.WriteString(`\~`)
 		case c == '_' && !(i > 0 && alnum(s[i-1]) && alnum(next)):
 			b.WriteString(`\_`)
-		case c == ']' && next == '(':
-			b.WriteString(`\]`)
+		case c == '[' && strings.Contains(s[i:], "]("), c == ']' && next == '(':
+			b.WriteString(`\` + s[i:i+1])
 		case c == '<':
 			b.WriteString("&lt;")
 		case c == '&' && (alnum(next) || next == '#'):
@@ -322,8 +322,6 @@ func quote(s string) string {
 		}
 		b.WriteRune(r)
 	}
-	if text := oneLine(b.String()); text != "" {
-		return "“" + text + "”"
-	}
-	return "“”"
+	text := strings.ReplaceAll(oneLine(b.String()), fillMark, "("+fillMark[1:]) // whoever looks for marks finds only ours
+	return "“" + text + "”"
 }

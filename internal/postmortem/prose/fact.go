@@ -211,5 +211,5 @@ func finite(v float64) time.Duration {
 	if v > math.MaxInt64/4 || v < 0 || math.IsNaN(v) {
 		return math.MaxInt64 / 4
 	}
-	return time.Duration(v)
+	return time.Duration(math.Round(v))
 }

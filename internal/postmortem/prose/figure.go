@@ -62,11 +62,11 @@ func (s *scanner) digits(i int) (float64, int) {
 		end += 2
 	}
 	if s.is(end, ".", ",") && s.glued(end) && s.glued(end+1) && s.isNumber(end+1) && !(s.is(end+2, ".") && s.glued(end+2) && s.isNumber(end+3)) {
-		scale := 0.1
+		scale := 1.0
 		for _, c := range s.t[end+1].S {
-			v += float64(c-'0') * scale
-			scale /= 10
+			v, scale = v*10+float64(c-'0'), scale*10
 		}
+		v /= scale // once, so that it is the number that was written
 		end += 2
 	}
 	if f := fractions[s.word(end)]; f != 0 {
