@@ -44,6 +44,8 @@ const (
 	Session Kind = "session" // a browser
 	Token   Kind = "token"   // a program
 	Local   Kind = "local"   // the command line on this machine
+	Link    Kind = "link"    // good once, to set a password
+	Device  Kind = "device"  // a browser from which somebody signed in before; lets nobody in by itself
 )
 
 // Principal is who asks. The zero Principal is a stranger, who may nothing.

@@ -135,6 +135,9 @@ type Message struct {
 	// ReplyTo is an address that acknowledges when mail that begins with "ack"
 	// comes to it; empty for none.
 	ReplyTo string `json:"-"`
+	// Unsubscribe is an address that ends all further messages when it is posted
+	// to (RFC 8058), for who asked for them; empty for none.
+	Unsubscribe string `json:"-"`
 	// AckCommand does the same on the command line.
 	AckCommand string    `json:"ack_command,omitempty"`
 	At         time.Time `json:"at"`

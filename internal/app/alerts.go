@@ -312,6 +312,11 @@ func (a *App) TestPage(ctx context.Context, name string) ([]TestedContact, error
 	if err != nil {
 		return nil, err
 	}
+	return testContacts(ctx, to, r, name, contacts), nil
+}
+
+// testContacts sends a test message to contacts of a person or a team now.
+func testContacts(ctx context.Context, to alert.Sender, r alert.Roster, name string, contacts []alert.Contact) []TestedContact {
 	now := time.Now().UTC()
 	x := alert.Alert{ID: newID(), State: alert.Firing, StartedAt: now, Signal: alert.Signal{Key: "test/" + name, Code: "test", Severity: alert.Low, Firing: true, At: now, Summary: "a test: nothing is wrong, and nothing has to be done"}}
 	out := make([]TestedContact, len(contacts))
@@ -330,5 +335,5 @@ func (a *App) TestPage(ctx context.Context, name string) ([]TestedContact, error
 			out[i].Error = err.Error()
 		}
 	}
-	return out, nil
+	return out
 }

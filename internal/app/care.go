@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,9 +13,11 @@ import (
 	"github.com/refloat-db/refloat/internal/backup"
 	"github.com/refloat-db/refloat/internal/config"
 	"github.com/refloat-db/refloat/internal/monitor"
+	"github.com/refloat-db/refloat/internal/proof"
 	"github.com/refloat-db/refloat/internal/repository"
 	"github.com/refloat-db/refloat/internal/schedule"
 	"github.com/refloat-db/refloat/internal/secret"
+	"github.com/refloat-db/refloat/internal/server"
 	"github.com/refloat-db/refloat/internal/status"
 	"github.com/refloat-db/refloat/internal/target"
 	"github.com/refloat-db/refloat/internal/target/postgres"
@@ -48,6 +51,9 @@ func (a *App) Serve(ctx context.Context) error {
 		return err
 	}
 	o.PublicURL = a.cfg.Server.PublicURL
+	if o.Settings, err = a.settings(); err != nil {
+		return err
+	}
 	o.Replies = Replies{Address: a.cfg.Email.Replies.Address, Listen: a.cfg.Email.Replies.Listen}
 	for _, s := range a.cfg.Inbound.Sources {
 		o.Sources = append(o.Sources, Source{Name: s.Name, Token: s.Token, Team: s.Team, Read: inboundReader(s.Kind)})
@@ -99,6 +105,20 @@ func (a *App) secrets() []secret.Value {
 	}
 	out = append(out, a.cfg.Tracing.Token)
 	return out
+}
+
+// settings are the configuration as it was read, without secrets.
+func (a *App) settings() (server.Settings, error) {
+	text, err := a.cfg.Text()
+	if err != nil {
+		return server.Settings{}, err
+	}
+	for _, v := range a.secrets() { // also where one was written into an address
+		if len(v.Reveal()) >= 4 {
+			text = strings.ReplaceAll(text, v.Reveal(), v.String())
+		}
+	}
+	return server.Settings{Path: a.cfg.Path, Read: time.Now().UTC(), Text: text}, nil
 }
 
 func when(s config.Schedule) (schedule.When, error) {
@@ -154,6 +174,11 @@ func (a *App) care(repo *repository.Repository, name string) (Care, func(), erro
 		Coverage:  func(ctx context.Context) (*status.Coverage, error) { return statusCoverage(ctx, repo, id) },
 		LastProof: a.lastProofIn(repo, id),
 	})
+	c.Facts.Report = func(ctx context.Context) (backup.CoverageReport, error) {
+		return (&backup.Catalogue{Repo: repo}).Coverage(ctx, id, time.Now())
+	}
+	c.Facts.Proofs = func(ctx context.Context) ([]proof.Proof, error) { return a.proofs(ctx, repo, id) }
+	c.Facts.OneProof = a.Proof
 	// The receiver watches and bounds its own slot: nobody else does.
 	c.Receive, c.Slot, c.GiveUp, c.NoLog = k.receive, k.slot, nil, !t.Log.Enabled
 	c.Backup = func(ctx context.Context) (Backup, error) {

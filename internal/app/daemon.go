@@ -17,6 +17,7 @@ import (
 	"github.com/refloat-db/refloat/internal/proof"
 	"github.com/refloat-db/refloat/internal/schedule"
 	"github.com/refloat-db/refloat/internal/secret"
+	"github.com/refloat-db/refloat/internal/server"
 	"github.com/refloat-db/refloat/internal/status"
 	"github.com/refloat-db/refloat/internal/store/sqlite"
 	"github.com/refloat-db/refloat/internal/target"
@@ -125,6 +126,7 @@ type DaemonOptions struct {
 	Expected     []ExpectedBeat // signs of life that others give
 	Replies      Replies
 	Trace        *tracing.Tracer // of pages; nil for none
+	Settings     server.Settings // as they were read; without text they are not shown
 	PublicURL    string          // how people reach the listener; empty for no links in pages
 	StopTimeout  time.Duration   // for a graceful stop; default 60 s
 }
@@ -279,7 +281,7 @@ func (r *running) start(ctx context.Context) error {
 		r.targets = append(r.targets, w)
 	}
 	r.startWatching(life)
-	r.startIncidents(life)
+	r.startActions(life, r.startIncidents(life))
 	for _, w := range r.targets {
 		r.later(w.start(life))
 	}

@@ -66,16 +66,21 @@ func (r *running) check(ctx context.Context, c Care) error {
 // lastAudit sums the last audit up; nil when there was none.
 func lastAudit(ctx context.Context, m status.Memory, id target.ID) (*status.Audit, error) {
 	var last auditRecord
-	at, err := m.Kept(ctx, id, status.FactAudit, &last)
+	_, err := m.Kept(ctx, id, status.FactAudit, &last)
 	if errors.Is(err, status.ErrNothing) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the last audit: %w", err)
 	}
-	out := status.Audit{At: at, Findings: map[string]int{}, Unknown: last.Report.Count(audit.Unknown)}
+	return ofAudit(last.Report), nil
+}
+
+// ofAudit sums an audit up.
+func ofAudit(r audit.Report) *status.Audit {
+	out := status.Audit{At: r.At, Findings: map[string]int{}, Unknown: r.Count(audit.Unknown)}
 	worst := audit.Severity(0)
-	for _, f := range last.Report.Findings {
+	for _, f := range r.Findings {
 		if f.Suppressed != nil {
 			continue
 		}
@@ -84,7 +89,7 @@ func lastAudit(ctx context.Context, m status.Memory, id target.ID) (*status.Audi
 			worst, out.Worst = f.Severity, f.Rule+": "+f.Evidence
 		}
 	}
-	return &out, nil
+	return &out
 }
 
 // lookForChange asks for an audit when a configuration is not the one that was

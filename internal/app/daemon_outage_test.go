@@ -139,7 +139,7 @@ func TestAnAlertWithoutItsOutageEnds(t *testing.T) {
 // paging.
 func TestARecordThatCannotBeReadStopsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
+		d := newPagerDesk(t)
 		d.p.Signal(t.Context(), down(time.Now()))
 		d.want("page:ada.pager")
 		d.end()

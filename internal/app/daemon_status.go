@@ -22,6 +22,12 @@ type Sources struct {
 	Position func(ctx context.Context) (backup.LogPosition, error)
 	Coverage func(ctx context.Context) (*status.Coverage, error) // nil when there is none
 	Proof    func(ctx context.Context) (*proof.Proof, error)     // the last; nil when there is none
+
+	// For the pages; each may be nil.
+	Report   func(ctx context.Context) (backup.CoverageReport, error)
+	Proofs   func(ctx context.Context) ([]proof.Proof, error)          // oldest first, those of other tools' backups too
+	OneProof func(ctx context.Context, id string) (proof.Proof, error) // proof.ErrNoProof when there is none
+	Runbook  func(ctx context.Context) (string, error)                 // Markdown
 }
 
 // RepositorySources reads the catalogue and the log of a target in an open

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/refloat-db/refloat/internal/action"
+	"github.com/refloat-db/refloat/internal/action/tracker"
 	"github.com/refloat-db/refloat/internal/backup"
 	"github.com/refloat-db/refloat/internal/config"
 	"github.com/refloat-db/refloat/internal/incident"
@@ -77,6 +79,12 @@ var explanations = [...]struct {
 	{incident.ErrRefused, "refused", ClassError, "see refloat incident --help"},
 	{incident.ErrNothing, "nothing-to-do", ClassError, "see how it stands: refloat incident show"},
 	{incident.ErrNone, "no-incident", ClassUsage, "refloat incident list --all shows them"},
+	{action.ErrRefused, "refused", ClassError, "see refloat action --help"},
+	{action.ErrNothing, "nothing-to-do", ClassError, "see how it stands: refloat action show"},
+	{action.ErrNone, "no-action", ClassUsage, "refloat action list --all shows them"},
+	{tracker.ErrDenied, "tracker-denied", ClassError, "check the tracker's token, and that it may read and make issues in the project"},
+	{tracker.ErrGone, "tracker-unknown", ClassError, "check the tracker's project, and whether the entry was deleted there"},
+	{tracker.ErrBusy, "tracker-unreachable", ClassError, "run it again later: nothing was lost here"},
 	{errNotTaken, "no-server", ClassError, "start refloat server"},
 	{sqlite.ErrNoState, "no-state", ClassError, "start refloat server, or check state_dir"},
 	{sqlite.ErrNewer, "state-newer", ClassError, "use the Refloat that wrote it, or a newer one"},

@@ -50,8 +50,8 @@ type incidentRoom struct {
 	failed bool
 }
 
-// startIncidents begins to look.
-func (r *running) startIncidents(ctx context.Context) {
+// startIncidents begins to look, and returns what sends words to people.
+func (r *running) startIncidents(ctx context.Context) *updateBox {
 	m := newIncidentRoom(r.o.Incidents, r.state, r.pager, r.log)
 	m.restorable = func(id string) time.Time {
 		for _, w := range r.targets {
@@ -78,6 +78,7 @@ func (r *running) startIncidents(ctx context.Context) {
 		<-done
 		return nil
 	})
+	return m.box
 }
 
 func newIncidentRoom(o IncidentOptions, store incidentStore, p *pager, log *slog.Logger) *incidentRoom {

@@ -19,6 +19,7 @@ type node struct {
 	log   *slog.Logger
 	state Store
 	http  *server.Server
+	desk  *desk // what pages and the API stand on
 
 	mu   sync.Mutex
 	duty *running // the work; nil while this node does not lead
@@ -57,6 +58,12 @@ func (n *node) start(ctx context.Context) error {
 		}
 		return nil
 	})
+	n.desk = newDesk(n.o, n.log, n.state, n.leading)
+	end, err := n.desk.start(ctx)
+	if err != nil {
+		return err
+	}
+	n.later(end)
 	if err := n.begin(ctx, n.state); err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/refloat-db/refloat/internal/secret"
 )
 
-func (d *desk) firing() []string {
+func (d *pagerDesk) firing() []string {
 	d.p.mu.Lock()
 	defer d.p.mu.Unlock()
 	var out []string
@@ -29,7 +29,7 @@ func (d *desk) firing() []string {
 	return out
 }
 
-func (d *desk) isFiring(keys ...string) {
+func (d *pagerDesk) isFiring(keys ...string) {
 	d.t.Helper()
 	if got := d.firing(); !slices.Equal(got, keys) {
 		d.t.Fatalf("firing %v, want %v", got, keys)
@@ -38,7 +38,7 @@ func (d *desk) isFiring(keys ...string) {
 
 func TestTheWayToPeopleIsTested(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t, func(o *PagerOptions) {
+		d := newPagerDesk(t, func(o *PagerOptions) {
 			o.Tests = alert.TestRules{Every: 7 * 24 * time.Hour, Answer: 24 * time.Hour}
 			o.Roster.Teams = map[string]alert.Team{"db": {Name: "db", Members: []string{"ada"}}}
 		}) // a Saturday at midnight
@@ -71,7 +71,7 @@ func TestTheWayToPeopleIsTested(t *testing.T) {
 
 func TestAChannelThatFailsIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
+		d := newPagerDesk(t)
 		d.phone.fails["ada.pager"] = errors.New("no such topic")
 		d.p.Signal(t.Context(), down(time.Now()))
 		time.Sleep(time.Minute)
@@ -97,7 +97,7 @@ func TestTheWatchdogBarksWhenThePagerStands(t *testing.T) {
 		token.Store(r.Header.Get("Authorization"))
 	}))
 	defer srv.Close()
-	d := newDesk(t)
+	d := newPagerDesk(t)
 	defer d.end()
 	r := &running{o: DaemonOptions{}, log: slog.New(slog.DiscardHandler), pager: d.p}
 	w := Watchdog{Name: "other", URL: secret.New(srv.URL), Token: secret.New("sesame"), Every: 10 * time.Millisecond}

@@ -123,8 +123,8 @@ func roster() alert.Roster {
 	}
 }
 
-// desk is a pager that can be restarted over the same store.
-type desk struct {
+// pagerDesk is a pager that can be restarted over the same store.
+type pagerDesk struct {
 	t     *testing.T
 	box   *box
 	phone *phones
@@ -133,8 +133,8 @@ type desk struct {
 	set   func(*PagerOptions)
 }
 
-func newDesk(t *testing.T, set ...func(*PagerOptions)) *desk {
-	d := &desk{t: t, box: newBox(), phone: &phones{fails: map[string]error{}, slow: map[string]time.Duration{}}}
+func newPagerDesk(t *testing.T, set ...func(*PagerOptions)) *pagerDesk {
+	d := &pagerDesk{t: t, box: newBox(), phone: &phones{fails: map[string]error{}, slow: map[string]time.Duration{}}}
 	for _, f := range set {
 		d.set = f
 	}
@@ -142,7 +142,7 @@ func newDesk(t *testing.T, set ...func(*PagerOptions)) *desk {
 	return d
 }
 
-func (d *desk) start() {
+func (d *pagerDesk) start() {
 	d.t.Helper()
 	o := PagerOptions{Roster: roster(), Sender: d.phone, Charges: map[string]Charge{"shop": {Tier: alert.Critical}}, Logger: slog.New(slog.DiscardHandler)}
 	if d.set != nil {
@@ -158,13 +158,13 @@ func (d *desk) start() {
 	d.end = func() { cancel(); <-done }
 }
 
-func (d *desk) restart() { d.end(); d.start() }
+func (d *pagerDesk) restart() { d.end(); d.start() }
 
 func down(at time.Time) alert.Signal {
 	return alert.Signal{Key: "outage/shop", Code: "outage", Target: "shop", At: at, Firing: true, Severity: alert.Critical, Summary: "shop refuses connections"}
 }
 
-func (d *desk) want(told ...string) {
+func (d *pagerDesk) want(told ...string) {
 	d.t.Helper()
 	synctest.Wait()
 	if got := d.phone.told(); !slices.Equal(got, told) {
@@ -172,7 +172,7 @@ func (d *desk) want(told ...string) {
 	}
 }
 
-func (d *desk) only() string {
+func (d *pagerDesk) only() string {
 	d.t.Helper()
 	d.p.mu.Lock()
 	defer d.p.mu.Unlock()
@@ -189,7 +189,7 @@ func (d *desk) only() string {
 // until somebody acknowledges; then everybody who was paged hears of it.
 func TestTheChainRunsThroughRestarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
+		d := newPagerDesk(t)
 		d.p.Signal(t.Context(), down(time.Now()))
 		d.want("page:ada.pager")
 		d.restart()
@@ -226,7 +226,7 @@ func TestTheChainRunsThroughRestarts(t *testing.T) {
 
 func TestAFailingChannelMovesTheChainOnAndIsTriedOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
+		d := newPagerDesk(t)
 		d.phone.fails["ada.pager"] = errors.New("no route")
 		d.p.Signal(t.Context(), down(time.Now()))
 		time.Sleep(3 * time.Second)
@@ -242,7 +242,7 @@ func TestAFailingChannelMovesTheChainOnAndIsTriedOn(t *testing.T) {
 
 func TestOneSlowServiceHoldsUpNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
+		d := newPagerDesk(t)
 		d.phone.slow["ada.pager"] = time.Hour
 		d.p.Signal(t.Context(), down(time.Now()))
 		time.Sleep(2 * time.Minute)
@@ -253,7 +253,7 @@ func TestOneSlowServiceHoldsUpNoOther(t *testing.T) {
 
 func TestPagingGoesOnWithoutItsStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
+		d := newPagerDesk(t)
 		d.box.set(errors.New("disk full"), nil)
 		d.p.Signal(t.Context(), down(time.Now()))
 		time.Sleep(6 * time.Minute)
@@ -277,7 +277,7 @@ func TestPagingGoesOnWithoutItsStore(t *testing.T) {
 func TestPlannedWorkHoldsAndEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := alert.Window{Target: "shop", Owner: "ada", Reason: "kernel", From: time.Now().Add(time.Minute), Until: time.Now().Add(time.Hour)}
-		d := newDesk(t, func(o *PagerOptions) { o.Charges["shop"] = alertCharge(w) })
+		d := newPagerDesk(t, func(o *PagerOptions) { o.Charges["shop"] = alertCharge(w) })
 		time.Sleep(2 * time.Minute)
 		d.p.Signal(t.Context(), down(time.Now()))
 		time.Sleep(30 * time.Minute)
@@ -295,7 +295,7 @@ func alertCharge(w ...alert.Window) Charge { return Charge{Tier: alert.Critical,
 
 func TestASilenceHoldsAndEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
+		d := newPagerDesk(t)
 		now := time.Now()
 		d.p.Silence(t.Context(), alert.Silence{ID: "s", Target: "shop", Owner: "ada", Reason: "moving", From: now, Until: now.Add(time.Hour)})
 		d.p.Signal(t.Context(), down(now))
@@ -315,7 +315,7 @@ func TestNoPageIsLostDoubledOrLate(t *testing.T) {
 	for seed := range uint64(40) {
 		synctest.Test(t, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 7))
-			d := newDesk(t)
+			d := newPagerDesk(t)
 			acked := map[string]time.Time{}
 			firing := false
 			for range 120 {
@@ -366,7 +366,7 @@ func TestNoPageIsLostDoubledOrLate(t *testing.T) {
 	}
 }
 
-func (d *desk) check(seed uint64, acked map[string]time.Time) {
+func (d *pagerDesk) check(seed uint64, acked map[string]time.Time) {
 	d.t.Helper()
 	pages, doubled := map[string]int{}, map[string]bool{}
 	for _, m := range d.phone.got {

@@ -34,6 +34,7 @@ type RestoreRequest struct {
 	Backup        string // to start from; empty picks the best
 	Delta         bool
 	Pause         bool
+	Before        bool // stop just before the point
 	Workers       int
 	Owner         string   // user of the restored files when we are root; default postgres
 	Tablespaces   []string // NAME=DIR
@@ -49,6 +50,9 @@ func (a *App) PlanRestore(ctx context.Context, r RestoreRequest) (RestorePlan, e
 	to, err := restore.ParseTarget(r.To)
 	if err != nil {
 		return RestorePlan{}, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	if r.Before && to.Kind == restore.ToTime {
+		to.Time = to.Time.Add(-time.Microsecond) // as fine as PostgreSQL tells commits apart
 	}
 	c := &backup.Catalogue{Repo: repo}
 	ids, err := a.selected(ctx, c, r.Target)
@@ -167,7 +171,7 @@ func (a *App) restoreOptions(r RestoreRequest, p RestorePlan) (restore.Options, 
 	if err != nil {
 		return restore.Options{}, fmt.Errorf("find %s: %w", r.Into, err)
 	}
-	o := restore.Options{Dir: dir, Delta: r.Delta, Workers: r.Workers, Pause: r.Pause, TablespaceDir: r.TablespaceDir, Tablespaces: map[string]string{}}
+	o := restore.Options{Dir: dir, Delta: r.Delta, Workers: r.Workers, Pause: r.Pause, Before: r.Before, TablespaceDir: r.TablespaceDir, Tablespaces: map[string]string{}}
 	for _, t := range r.Tablespaces {
 		name, where, ok := strings.Cut(t, "=")
 		if !ok || name == "" || !filepath.IsAbs(where) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/refloat-db/refloat/internal/access"
 	"github.com/refloat-db/refloat/internal/alert"
 	"github.com/refloat-db/refloat/internal/journal"
 	"github.com/refloat-db/refloat/internal/status"
@@ -21,6 +22,7 @@ type Store interface {
 	attachments
 	// Head is the end of the journal.
 	Head(ctx context.Context) (journal.Head, error)
+	access.Store
 	Close() error
 }
 

@@ -56,6 +56,7 @@ A restore that was cut off is gone on with by the same command.`,
 	f.BoolVar(&plan, "plan", false, "only say what would be done, and how long it would take")
 	f.BoolVar(&r.Delta, "delta", false, "turn the cluster that is in the directory into the restored one, writing only blocks that differ")
 	f.BoolVar(&r.Pause, "pause", false, "let the server stop at the point, to look, instead of opening for writes")
+	f.BoolVar(&r.Before, "before", false, "stop just before the point's transaction or record, not after it")
 	f.IntVar(&r.Workers, "workers", 0, "parallel writers (default two a core)")
 	f.StringVar(&r.Owner, "owner", "", "`user` that the files are given to, when run as root (default postgres)")
 	f.StringArrayVar(&r.Tablespaces, "tablespace", nil, "`NAME=DIR`: where a tablespace goes; may be repeated")

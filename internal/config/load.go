@@ -97,9 +97,11 @@ func (l *loader) check(c *Config) {
 	l.email(c)
 	l.tracing(c)
 	l.peers(c)
+	l.trackers(c)
 	l.watchdogs(c)
 	l.inbound(c)
 	l.incidents(c)
+	l.statusPage(c)
 }
 
 func (l *loader) err() error {
@@ -200,10 +202,15 @@ func (l *loader) repository(r *Repository) {
 	for _, f := range []*string{&r.S3.CAFile, &r.GCS.CredentialsFile, &r.SFTP.KeyFile, &r.SFTP.KnownHostsFile} {
 		l.place(f)
 	}
-	r.S3.AccessKeyID = l.secretFile("$.repository.s3.access_key_id_file", &r.S3.AccessKeyIDFile)
-	r.S3.SecretAccessKey = l.secretFile("$.repository.s3.secret_access_key_file", &r.S3.SecretAccessKeyFile)
-	r.S3.SessionToken = l.secretFile("$.repository.s3.session_token_file", &r.S3.SessionTokenFile)
+	l.s3("$.repository.s3", &r.S3)
 	r.Azure.Key = l.secretFile("$.repository.azure.key_file", &r.Azure.KeyFile)
+}
+
+// s3 reads the secrets of a bucket.
+func (l *loader) s3(at string, s *S3) {
+	s.AccessKeyID = l.secretFile(at+".access_key_id_file", &s.AccessKeyIDFile)
+	s.SecretAccessKey = l.secretFile(at+".secret_access_key_file", &s.SecretAccessKeyFile)
+	s.SessionToken = l.secretFile(at+".session_token_file", &s.SessionTokenFile)
 }
 
 var keyedPassword = regexp.MustCompile(`(?i)(^|\s|[?&])(ssl)?password\s*=`)

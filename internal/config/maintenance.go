@@ -18,6 +18,8 @@ type Maintenance struct {
 	Owner    string   `yaml:"owner" jsonschema:"required" jsonschema_description:"Who answers for it."`
 	Reason   string   `yaml:"reason" jsonschema:"required" jsonschema_description:"What is done."`
 
+	Announce string `yaml:"announce" jsonschema_description:"What clients are told of it on the status page; nothing for not at all."`
+
 	// Begin and End are from and until; Place is zone.
 	Begin, End time.Time      `yaml:"-"`
 	Place      *time.Location `yaml:"-"`

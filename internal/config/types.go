@@ -21,9 +21,11 @@ type Config struct {
 	Watchdogs  []Watchdog        `yaml:"watchdogs" jsonschema_description:"Who is told that this server is well, and pages when it falls silent."`
 	Tracing    Tracing           `yaml:"tracing" jsonschema_description:"Traces of each page, from the first bad look to its delivery, for OpenTelemetry."`
 	Peers      []Peer            `yaml:"peers" jsonschema_description:"Other nodes that watch the same targets: what only this one cannot reach is no outage, and they share acknowledgements."`
+	Trackers   []Tracker         `yaml:"trackers" jsonschema_description:"Issue trackers that action items can be filed in."`
 	PageTests  PageTests         `yaml:"page_tests" jsonschema_description:"Test pages to those on call."`
 	Inbound    Inbound           `yaml:"inbound" jsonschema_description:"Who may tell this server of trouble, or give a sign of life."`
 	Incidents  Incidents         `yaml:"incidents" jsonschema_description:"When an incident is opened by itself, and who is told of one."`
+	StatusPage StatusPage        `yaml:"status_page" jsonschema_description:"What clients are told, on a page of its own."`
 	People     map[string]Person `yaml:"people" jsonschema_description:"Who can be paged, by name: lower-case letters, digits and inner hyphens."`
 	Teams      map[string]Team   `yaml:"teams" jsonschema_description:"Who answers for targets, and is on call when."`
 	Policies   map[string]Policy `yaml:"policies" jsonschema_description:"Who is paged when, until somebody acknowledges. One named default is for teams that name none."`

@@ -17,6 +17,9 @@ type PublishUpdate struct {
 	Next     time.Time // when the next update is promised; empty for none
 	To       []Recipient
 	Names    map[string]string // that people know targets by
+	// After is the last update to the audience that its author has seen, empty for
+	// none; another one since then refuses this one. Nil for whatever there is.
+	After *string
 }
 
 func (c PublishUpdate) decide(d *decision) error {
@@ -25,6 +28,9 @@ func (c PublishUpdate) decide(d *decision) error {
 	}
 	if err := wants("the update", c.Text, maxText); err != nil {
 		return err
+	}
+	if last := d.LastUpdate(c.Audience); c.After != nil && last != nil && last.ID != *c.After {
+		return refuse("%s has told %s something at %s, after this was written (%s): read it, and send this if it is still needed", last.By, c.Audience, last.At.UTC().Format("15:04:05 UTC"), last.ID)
 	}
 	subject := strings.TrimSpace(c.Subject)
 	if subject == "" {

@@ -41,6 +41,7 @@ type Options struct {
 	Owner          *Owner            // nil leaves files to who runs
 	RestoreCommand string            // for the server that will recover; see RecoveryCommand
 	Pause          bool              // stop at the target, to look, instead of promoting
+	Before         bool              // stop just before the target's transaction or record instead of after it
 	KeepCached     bool              // somebody is about to read all of it: leave it in the system's cache
 	Progress       func(backup.Progress)
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -42,6 +43,17 @@ func (w *writer) recovery() error {
 	return nil
 }
 
+// Configure tells a data directory that was restored by a plan, or a copy of one,
+// anew how to recover: o has its place, the owner and the restore_command. It is
+// for copies that are thrown away.
+func Configure(p Plan, o Options) error {
+	w := &writer{plan: p, o: o}
+	if err := w.recovery(); err != nil {
+		return fmt.Errorf("configure the recovery of %s: %w", o.Dir, err)
+	}
+	return nil
+}
+
 func (w *writer) ownedFile(path string, text []byte) error {
 	if err := replaceFile(path, text); err != nil {
 		return err
@@ -72,7 +84,7 @@ func autoConfText(old string, p Plan, o Options) string {
 		action = "pause"
 	}
 	set("recovery_target_action", action)
-	set("recovery_target_inclusive", "true")
+	set("recovery_target_inclusive", strconv.FormatBool(!o.Before))
 	b.WriteString("# refloat: what a standby's settings may say and a recovery must not do\n")
 	set("recovery_min_apply_delay", "0")
 	set("archive_cleanup_command", "")

@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"internal/restore":                   {"internal/repository", "internal/backup", "internal/scratch"},
 	"internal/proof":                     {},
 	"internal/drill":                     {"internal/restore", "internal/scratch", "internal/proof", "internal/backup"},
+	"internal/recovery":                  {"internal/restore", "internal/proof"},
 	"internal/foreign":                   {},
 	"internal/foreign/pgbackrest":        {"internal/foreign"},
 	"internal/foreign/barman":            {"internal/foreign"},
@@ -48,20 +49,27 @@ var mayImport = map[string][]string{
 	"internal/monitor":                   {},
 	"internal/incident":                  {},
 	"internal/postmortem":                {"internal/postmortem/prose", "internal/incident"},
+	"internal/statuspage":                {},
+	"internal/statuspage/bucket":         {"internal/statuspage"},
+	"internal/statuspage/site":           {"internal/statuspage"},
 	"internal/postmortem/prose":          {},
 	"internal/journal":                   {},
 	"internal/schedule":                  {},
 	"internal/tracing":                   {},
 	"internal/status":                    {"internal/proof"},
-	"internal/store/sqlite":              {"internal/access", "internal/alert", "internal/journal", "internal/status"},
-	"internal/store/storetest":           {"internal/access", "internal/alert", "internal/journal", "internal/status"},
+	"internal/store/sqlite":              {"internal/access", "internal/alert", "internal/journal", "internal/status", "internal/statuspage"},
+	"internal/store/storetest":           {"internal/access", "internal/alert", "internal/journal", "internal/status", "internal/statuspage"},
 	"internal/server":                    {"internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"}, // types of what is shown
 	"internal/server/rest":               {"internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
 	"internal/server/web":                {"internal/server/web/component", "internal/server/web/chart", "internal/server/web/static", "internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
 	"internal/server/web/component":      {"internal/status"}, // how it writes durations
 	"internal/server/web/chart":          {},
 	"internal/server/web/static":         {},
+	"internal/server/web/webtest":        {"internal/server/web", "internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
+	"cmd/refloat-storybook":              {"internal/server/web/webtest", "internal/server/web/static"},
 	"internal/access":                    {},
+	"internal/action":                    {},
+	"internal/action/tracker":            {"internal/action"},
 }
 
 // onlyIn lists modules of others that one room alone may import.

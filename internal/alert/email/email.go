@@ -181,7 +181,13 @@ func (s *Sender) compose(m alert.Message) (*mail.Msg, error) {
 	msg.SetDateWithValue(m.At)
 	domain := s.o.From[strings.LastIndexByte(s.o.From, '@')+1:]
 	msg.SetMessageIDWithValue(m.ID + "@" + strings.Trim(domain, "> "))
-	msg.SetGenHeader("X-Refloat-Alert", m.Alert.ID)
+	if m.Alert.ID != "" {
+		msg.SetGenHeader("X-Refloat-Alert", m.Alert.ID)
+	}
+	if m.Unsubscribe != "" {
+		msg.SetGenHeader("List-Unsubscribe", "<"+m.Unsubscribe+">")
+		msg.SetGenHeader("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
+	}
 	msg.SetGenHeader("X-Refloat-Kind", string(m.Kind))
 	msg.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: no vacation notices back
 	if m.Kind == alert.Page {
@@ -203,6 +209,9 @@ func plain(m alert.Message) string {
 	if m.AckCommand != "" {
 		b += "\nOr on the command line: " + m.AckCommand + "\n"
 	}
+	if m.Unsubscribe != "" {
+		b += "\nNo more messages: " + m.Unsubscribe + "\n"
+	}
 	return b
 }
 
@@ -219,6 +228,9 @@ func page(m alert.Message) string {
 	}
 	if m.AckCommand != "" {
 		fmt.Fprintf(&b, `<p>Or on the command line: <code>%s</code></p>`, html.EscapeString(m.AckCommand))
+	}
+	if m.Unsubscribe != "" {
+		fmt.Fprintf(&b, `<p><a href="%s">No more messages</a></p>`, html.EscapeString(m.Unsubscribe))
 	}
 	b.WriteString(`</body></html>`)
 	return b.String()

@@ -15,11 +15,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/refloat-db/refloat/internal/alert"
@@ -36,6 +39,12 @@ type Options struct {
 	RootCAFile string        // certificates that the receiver's is checked against; none for the system's
 	Timeout    time.Duration // for one request; default 10 s
 	Version    string        // of Refloat, for User-Agent
+
+	// Guard is asked before each connection with the address that it goes to, as
+	// it was resolved; an error refuses it. With it no proxy is used, and no
+	// connection kept. Nil for none.
+	Guard func(netip.AddrPort) error
+	Plain bool // allow http to any host
 }
 
 // Sender posts to one address.
@@ -53,7 +62,7 @@ func New(o Options) (*Sender, error) {
 	if err != nil || u.Host == "" {
 		return nil, errors.New("webhook: the URL cannot be read") // the parser's error would quote it
 	}
-	if u.Scheme != "https" && (u.Scheme != "http" || !alert.OnThisMachine(u.Hostname())) {
+	if u.Scheme != "https" && (u.Scheme != "http" || !alert.OnThisMachine(u.Hostname()) && !o.Plain) {
 		return nil, errors.New("webhook: the URL must begin with https://, since its host is not this machine")
 	}
 	if o.Timeout == 0 {
@@ -78,12 +87,28 @@ func New(o Options) (*Sender, error) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = config
+	if o.Guard != nil {
+		transport.Proxy, transport.DisableKeepAlives = nil, true
+		transport.DialContext = (&net.Dialer{Timeout: o.Timeout, Control: guarded(o.Guard)}).DialContext
+	}
 	s.client = &http.Client{
 		Transport: transport, Timeout: o.Timeout,
 		// A redirect could carry the message, and its link, anywhere.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return s, nil
+}
+
+// guarded asks a guard when a name is resolved already: what was asked for before
+// may lead elsewhere by then.
+func guarded(guard func(netip.AddrPort) error) func(string, string, syscall.RawConn) error {
+	return func(_, address string, _ syscall.RawConn) error {
+		to, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return err
+		}
+		return guard(to)
+	}
 }
 
 // Later is an answer that asks to wait.
@@ -99,31 +124,41 @@ func (s *Sender) Send(ctx context.Context, m alert.Message) (alert.Receipt, erro
 	if err != nil {
 		return alert.Receipt{}, fmt.Errorf("%w: encode the message: %w", alert.ErrRefused, err)
 	}
+	_, receipt, err := s.Post(ctx, m.ID, m.To.Address, body)
+	return receipt, err
+}
+
+// answerMost is how much of an answer is read.
+const answerMost = 500
+
+// Post posts a body of JSON, signed, and returns the beginning of the answer. id
+// is the same at each attempt; to is what the receiver is called in errors.
+func (s *Sender) Post(ctx context.Context, id, to string, body []byte) ([]byte, alert.Receipt, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.o.URL.Reveal(), bytes.NewReader(body))
 	if err != nil {
-		return alert.Receipt{}, fmt.Errorf("%w: the webhook's URL cannot be used", alert.ErrRefused)
+		return nil, alert.Receipt{}, fmt.Errorf("%w: the webhook's URL cannot be used", alert.ErrRefused)
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "refloat/"+s.o.Version)
-	s.sign(r, m.ID, time.Now(), body)
+	s.sign(r, id, time.Now(), body)
 	resp, err := s.client.Do(r)
 	if err != nil {
 		var u *url.Error
 		if errors.As(err, &u) {
 			err = u.Err // without the URL
 		}
-		return alert.Receipt{}, fmt.Errorf("post to webhook %s: %w", m.To.Address, err)
+		return nil, alert.Receipt{}, fmt.Errorf("post to webhook %s: %w", to, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	said, _ := io.ReadAll(io.LimitReader(resp.Body, 500)) // for the eye only
+	said, _ := io.ReadAll(io.LimitReader(resp.Body, answerMost))
 	text := resp.Status
 	if t := strings.Join(strings.Fields(string(said)), " "); t != "" {
 		text += ": " + strings.ToValidUTF8(t, "")
 	}
 	if resp.StatusCode/100 == 2 {
-		return alert.Receipt{Said: text}, nil
+		return said, alert.Receipt{Said: text}, nil
 	}
-	err = fmt.Errorf("post to webhook %s: it answered %s", m.To.Address, text)
+	err = fmt.Errorf("post to webhook %s: it answered %s", to, text)
 	switch c := resp.StatusCode; {
 	case c == 408 || c == 425 || c == 429:
 		if n, e := strconv.Atoi(resp.Header.Get("Retry-After")); e == nil && n > 0 {
@@ -132,7 +167,7 @@ func (s *Sender) Send(ctx context.Context, m alert.Message) (alert.Receipt, erro
 	case c/100 == 4 || c/100 == 3:
 		err = fmt.Errorf("%w: %w", alert.ErrRefused, err)
 	}
-	return alert.Receipt{}, err
+	return nil, alert.Receipt{}, err
 }
 
 // sign adds the headers of the specification. The ID stays the same at each

@@ -70,6 +70,16 @@ func (s *Site) Routes() []server.Route {
 	}
 }
 
+// NotFound is the page for what is not there.
+func (s *Site) NotFound() http.Handler {
+	return s.show("GET /", access.Nobody, func(asked) (view, error) { return view{}, server.ErrNotFound }).Handler
+}
+
+// Refused is the page for somebody who may not ask for what they asked for.
+func (s *Site) Refused() http.Handler {
+	return s.show("GET /", access.Nobody, func(asked) (view, error) { return view{}, server.ErrForbidden }).Handler
+}
+
 // asked is a request with who makes it.
 type asked struct {
 	*http.Request

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/refloat-db/refloat/internal/access"
 	"github.com/refloat-db/refloat/internal/alert"
 	"github.com/refloat-db/refloat/internal/journal"
 	"github.com/refloat-db/refloat/internal/status"
@@ -26,6 +27,7 @@ type Store interface {
 	Forget(ctx context.Context, kind string, before time.Time) (int, error)
 	PutAttachment(ctx context.Context, data []byte) (string, error)
 	Attachment(ctx context.Context, hash string) ([]byte, error)
+	access.Store
 	Close() error
 }
 
@@ -35,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) (first Store, reopen func() Store
 	for name, f := range map[string]func(*testing.T, Store, func() Store){
 		"journal": testJournal, "journal of many writers": testManyWriters, "marks": testMarks, "beats": testBeats,
 		"measurements": testMeasurements, "facts": testFacts, "alarms": testAlarms, "paging": testPaging, "scopes": testScopes, "nobody's act is lost": testActs, "attachments": testAttachments, "targets are apart": testApart,
+		"accounts": testAccounts, "accounts of many": testAccountsOfMany, "passes": testPasses,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, reopen := open(t)

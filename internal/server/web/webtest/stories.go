@@ -1,0 +1,148 @@
+package webtest
+
+import (
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/refloat-db/refloat/internal/access"
+	"github.com/refloat-db/refloat/internal/server"
+	"github.com/refloat-db/refloat/internal/server/web"
+)
+
+// Story is one page in one state, as somebody sees it.
+type Story struct {
+	Name  string // of a file, without its ending
+	Says  string // what it shows
+	World string
+	Who   string // admin, viewer (of the team commerce), responder (of it), nobody
+	Path  string
+	Code  int // that the page answers; 0 for 200
+}
+
+// Stories are all of them.
+func Stories() []Story {
+	return []Story{
+		{Name: "board-empty", Says: "No target is in care yet", World: "empty", Path: "/"},
+		{Name: "board-healthy", Says: "A quiet night", World: "healthy", Path: "/"},
+		{Name: "board-broken", Says: "A bad night", World: "broken", Path: "/"},
+		{Name: "board-many", Says: "500 targets", World: "many", Path: "/"},
+		{Name: "board-strange", Says: "Names as long and as strange as they come", World: "strange", Path: "/"},
+		{Name: "board-one-team", Says: "Somebody who sees one team", World: "broken", Who: "viewer", Path: "/"},
+		{Name: "board-no-rights", Says: "Somebody who may see nothing", World: "broken", Who: "nobody", Path: "/", Code: http.StatusForbidden},
+		{Name: "board-failing", Says: "The state cannot be read", World: "failing", Path: "/", Code: http.StatusInternalServerError},
+		{Name: "zone", Says: "The time zone", World: "healthy", Path: "/zone"},
+		{Name: "not-found", Says: "A page that is not there", World: "healthy", Path: "/nothing/here", Code: http.StatusNotFound},
+	}
+}
+
+// Worlds are the desks that stories are told of, by name; each is made when it is
+// asked for.
+func Worlds() map[string]func() *Desk {
+	return map[string]func() *Desk{
+		"empty": Empty, "healthy": Healthy, "broken": Broken, "strange": Strange, "failing": Failing,
+		"many": func() *Desk { return Long(Many(500), 100_000) },
+	}
+}
+
+// Principal is somebody of the stories.
+func Principal(who string) access.Principal {
+	p := access.Principal{Kind: access.Session, ID: "s-1", Name: "Ada Byron"}
+	switch who {
+	case "", "admin":
+		p.Everywhere = access.Admin
+	case "viewer":
+		p.Name, p.Teams = "Vic", map[string]access.Role{"commerce": access.Viewer}
+	case "responder":
+		p.Name, p.Teams = "Rae", map[string]access.Role{"commerce": access.Responder}
+	default:
+		p.Name = "Nobody in particular"
+	}
+	return p
+}
+
+// Book serves the stories. Each world is made once, and what is done in it lasts
+// as long as the book.
+type Book struct {
+	mu    sync.Mutex
+	desks map[string]*Desk
+	sites map[string]http.Handler
+}
+
+// Cookies choose the world and who looks.
+const (
+	WorldCookie = "story-world"
+	WhoCookie   = "story-who"
+)
+
+// ServeHTTP shows a page of the world that the cookies choose, to whom they say.
+func (b *Book) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	b.site(cookie(r, WorldCookie, "broken"), cookie(r, WhoCookie, "admin")).ServeHTTP(w, r)
+}
+
+func cookie(r *http.Request, name, or string) string {
+	if c, err := r.Cookie(name); err == nil && c.Value != "" {
+		return c.Value
+	}
+	return or
+}
+
+// Desk is the one of a world; nil when there is none of the name.
+func (b *Book) Desk(world string) *Desk {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.desks == nil {
+		b.desks = map[string]*Desk{}
+	}
+	if b.desks[world] == nil {
+		if f, ok := Worlds()[world]; ok {
+			b.desks[world] = f()
+		}
+	}
+	return b.desks[world]
+}
+
+func (b *Book) site(world, who string) http.Handler {
+	desk := b.Desk(world)
+	if desk == nil {
+		return http.NotFoundHandler()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.sites == nil {
+		b.sites = map[string]http.Handler{}
+	}
+	key := world + "/" + who
+	if b.sites[key] == nil {
+		b.sites[key] = Serve(desk, Principal(who))
+	}
+	return b.sites[key]
+}
+
+// Serve is the console over a desk as one principal sees it. Routes that they may
+// not ask for are refused, as a gate would.
+func Serve(desk *Desk, who access.Principal) http.Handler {
+	site := web.New(desk, web.Options{Version: "0.9.0", Now: func() time.Time { return desk.Now }, SignOut: "/sign-out"})
+	mux := http.NewServeMux()
+	for _, r := range site.Routes() {
+		mux.Handle(r.Pattern, guard(site, r, who))
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := mux.Handler(r); pattern == "" {
+			site.NotFound().ServeHTTP(w, r.WithContext(server.WithWho(r.Context(), who)))
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+func guard(site *web.Site, route server.Route, who access.Principal) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.WithContext(server.WithWho(r.Context(), who))
+		if !who.Somewhere(route.Need) {
+			site.Refused().ServeHTTP(w, r)
+			return
+		}
+		route.Handler.ServeHTTP(w, r)
+	})
+}
