@@ -25,6 +25,7 @@ deps: ## install what the demo needs (PostgreSQL from Debian)
 deps-test: ## install what the tests need
 	test/tools/install-debian.sh test
 	test/tools/install-postgres.sh
+	test/tools/install-axe.sh
 	test -x $(GOBIN)/versitygw || $(GO) install $(VERSITYGW)
 
 demo: deps build ## protect, drill, destroy and restore a busy PostgreSQL cluster

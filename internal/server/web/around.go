@@ -8,7 +8,6 @@ import (
 
 	"github.com/refloat-db/refloat/internal/server"
 	"github.com/refloat-db/refloat/internal/server/web/component"
-	"github.com/refloat-db/refloat/internal/status"
 )
 
 // around is what the frame shows beside a page.
@@ -73,10 +72,10 @@ func (s *Site) around(q asked, v view) around {
 func glance(b server.Board) []glimpse {
 	var out []glimpse
 	if n := len(b.Incidents); n > 0 {
-		out = append(out, glimpse{component.Bad, component.Plural(n, "incident", "incidents"), "/incidents"})
+		out = append(out, glimpse{component.Bad, component.Plural(n, "incident", "incidents") + " open", "/incidents"})
 	}
 	if n := len(b.Alerts); n > 0 {
-		out = append(out, glimpse{component.Bad, component.Plural(n, "alert", "alerts"), "/alerts"})
+		out = append(out, glimpse{component.Bad, component.Plural(n, "alert", "alerts") + " not acknowledged", "/alerts"})
 	}
 	count := map[component.Tone]int{}
 	for _, t := range b.Targets {
@@ -97,20 +96,12 @@ func glance(b server.Board) []glimpse {
 	return out
 }
 
-// toneOf is green only for what the last drill proved, and that is not stale.
-func toneOf(r status.Report) component.Tone {
-	switch {
-	case r.Class == status.Bad:
-		return component.Bad
-	case r.Class == status.Good && r.Answer == status.Proven && !r.Stale:
-		return component.Good
-	}
-	return component.Warn
-}
-
 // sentence makes an error's message one.
-func sentence(err error) string {
-	s := strings.TrimSpace(err.Error())
+func sentence(err error) string { return sentenceOf(err.Error()) }
+
+// sentenceOf begins with a capital letter and ends with a full stop.
+func sentenceOf(s string) string {
+	s = strings.TrimSpace(s)
 	r, n := utf8.DecodeRuneInString(s)
 	if n == 0 {
 		return ""

@@ -89,5 +89,3 @@ func zones() []string {
 		"Europe/Paris", "Europe/Prague", "Europe/Rome", "Europe/Stockholm", "Europe/Vienna", "Europe/Warsaw", "Europe/Zurich", "Pacific/Auckland", "Pacific/Honolulu",
 	}
 }
-
-func escape(s string) string { return url.QueryEscape(s) }

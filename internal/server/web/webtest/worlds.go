@@ -124,6 +124,9 @@ func world(all []care) *Desk {
 	}
 	rank := map[status.Class]int{status.Bad: 0, status.Uncertain: 1, status.Good: 2}
 	slices.SortStableFunc(d.Rows, func(a, b server.TargetRow) int {
+		if a.Watch.State == "down" || b.Watch.State == "down" {
+			return strings.Compare(a.Watch.State, b.Watch.State)
+		}
 		if x := rank[a.Class] - rank[b.Class]; x != 0 {
 			return x
 		}
