@@ -63,9 +63,19 @@ type DrillRequest struct {
 // runDrill restores a target into a scratch server and questions the copy. The
 // proof is not signed yet.
 func (a *App) runDrill(ctx context.Context, repo *repository.Repository, name string, r DrillRequest, progress func(phase string, done, total int64)) (Proof, error) {
-	id, t, err := a.target(name)
+	o, err := a.drillOptions(repo, name, r, progress)
 	if err != nil {
 		return Proof{}, err
+	}
+	a.witnesses(ctx, o.Target, &o)
+	return drill.Run(ctx, o)
+}
+
+// drillOptions are those of a drill of a target.
+func (a *App) drillOptions(repo *repository.Repository, name string, r DrillRequest, progress func(phase string, done, total int64)) (drill.Options, error) {
+	id, t, err := a.target(name)
+	if err != nil {
+		return drill.Options{}, err
 	}
 	o := drill.Options{
 		Target: id, Log: &backup.Log{Repo: repo, Target: id}, Slot: t.Log.Slot, NoLog: !t.Log.Enabled,
@@ -79,7 +89,7 @@ func (a *App) runDrill(ctx context.Context, repo *repository.Repository, name st
 	}
 	if r.To != "" {
 		if o.To, err = restore.ParseTarget(r.To); err != nil {
-			return Proof{}, fmt.Errorf("%w: %w", ErrUsage, err)
+			return o, fmt.Errorf("%w: %w", ErrUsage, err)
 		}
 	}
 	for _, x := range t.Drill.Assertions {
@@ -107,8 +117,7 @@ func (a *App) runDrill(ctx context.Context, repo *repository.Repository, name st
 	} else {
 		o.ProductionNote = err.Error()
 	}
-	a.witnesses(ctx, id, &o)
-	return drill.Run(ctx, o)
+	return o, nil
 }
 
 // witnesses are what this machine's own record says was acknowledged.

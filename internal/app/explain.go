@@ -76,6 +76,8 @@ var explanations = [...]struct {
 	{backup.ErrNeeded, "backup-needed", ClassError, "delete those first"},
 	{ErrFileExists, "file-exists", ClassUsage, "choose another name with --out, or overwrite it with --force"},
 	{ErrServerRuns, "server-runs", ClassError, "stop it first, or use another state_dir"},
+	{ErrNotVerified, "not-verified", ClassVerdict, "see which check did not pass: refloat incident show; lead no client to it before that is understood"},
+	{ErrByHand, "by-hand", ClassError, "do it, then say so with --done"},
 	{incident.ErrRefused, "refused", ClassError, "see refloat incident --help"},
 	{incident.ErrNothing, "nothing-to-do", ClassError, "see how it stands: refloat incident show"},
 	{incident.ErrNone, "no-incident", ClassUsage, "refloat incident list --all shows them"},

@@ -23,7 +23,7 @@ of it works while a server runs, and while none does.`,
 	c.AddCommand(
 		incidentListCommand(g), incidentShowCommand(g), incidentSummaryCommand(g), incidentTimelineCommand(g), incidentOpenCommand(g), incidentNoteCommand(g),
 		incidentStatusCommand(g), incidentSeverityCommand(g), incidentRoleCommand(g), incidentTaskCommand(g), incidentLinkCommand(g), incidentAttachCommand(g),
-		incidentUpdateCommand(g), incidentMergeCommand(g), incidentResolveCommand(g), incidentReopenCommand(g), incidentLossCommand(g),
+		incidentUpdateCommand(g), incidentMergeCommand(g), incidentResolveCommand(g), incidentReopenCommand(g), incidentLossCommand(g), incidentRecoverCommand(g),
 	)
 	return c
 }
@@ -224,6 +224,11 @@ func showIncidentParts(w io.Writer, x app.IncidentView) {
 	if part("alerts", len(x.Alerts)) {
 		for _, a := range x.Alerts {
 			fmt.Fprintf(w, "  %s  %s  %s: %s\n", timeText(a.Started), a.ID, a.Severity, a.Summary)
+		}
+	}
+	if part("recoveries", len(x.Recoveries)) {
+		for _, r := range x.Recoveries {
+			showRun(w, x.ID, r)
 		}
 	}
 	if part("tasks", len(x.Tasks)) {

@@ -19,6 +19,9 @@ import (
 
 // restore writes the planned backup below dir.
 func (r *run) restore(ctx context.Context, dir, data, socket string) error {
+	if r.o.Delivered != "" {
+		return r.copyDelivered(ctx, dir, data, socket)
+	}
 	if err := room(dir, r.plan.Bytes); err != nil {
 		return err
 	}

@@ -63,6 +63,9 @@ type Options struct {
 	Log            Log
 	Production     Production // nil when there is no way to it
 	ProductionNote string     // why Production is nil
+	Gone           *Gone      // production is what was lost; nil in a drill
+	Delivered      string     // a restored directory, of which a copy is asked instead of another restore; empty for none
+	Before         bool       // it was restored to just before To
 	Slot           string
 	NoLog          bool // no log is kept of this target, on purpose
 	Copy           func(dsn string) (Copy, error)
@@ -110,7 +113,7 @@ type run struct {
 // take place (wrong options, cancelled): whatever kept it from proving is in
 // the proof.
 func Run(ctx context.Context, o Options) (proof.Proof, error) {
-	if o.Plan == nil || o.Image == nil || o.Copy == nil || o.Scan == nil || o.RestoreCommand == nil || o.Log == nil {
+	if o.Plan == nil || o.Image == nil && o.Delivered == "" || o.Copy == nil || o.Scan == nil || o.RestoreCommand == nil || o.Log == nil {
 		return proof.Proof{}, errors.New("drill: options are missing")
 	}
 	o.defaults()

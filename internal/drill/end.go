@@ -241,6 +241,13 @@ func (r *run) measureLoss(copied []target.Beat, copiedErr error) (time.Duration,
 	if copiedErr == nil && len(copied) > 0 {
 		lastCopied = &copied[len(copied)-1]
 	}
+	if r.o.Gone != nil && !r.o.Gone.Since.IsZero() {
+		held, how := r.pos.ServerTime, "from the newest moment that the log covers"
+		if lastCopied != nil { // by our own clock, as the first bad look is
+			held, how = lastCopied.At, "from the copy's last heartbeat"
+		}
+		return r.lossSince(held, how)
+	}
 	if r.prod.serverErr != nil {
 		return r.lossWithoutProduction(lastCopied)
 	}

@@ -109,6 +109,8 @@ func (r *run) checkProduction() {
 func (r *run) sameCluster() proof.Check {
 	c := proof.Check{Name: "same-cluster", Title: "The backup is of the cluster that runs in production"}
 	switch {
+	case r.o.Gone != nil:
+		return r.notAsked(c)
 	case r.prod.serverErr != nil:
 		c.Outcome, c.Detail = proof.CouldNotRun, "production: "+r.prod.serverErr.Error()
 	case r.prod.server.SystemID != r.plan.Backup.SystemID:
@@ -123,6 +125,9 @@ func (r *run) sameCluster() proof.Check {
 // leave pages torn without anybody noticing.
 func (r *run) safeSettings() proof.Check {
 	c := proof.Check{Name: "settings", Title: "Production's settings let a backup be whole"}
+	if r.o.Gone != nil {
+		return r.notAsked(c)
+	}
 	if r.prod.serverErr != nil {
 		c.Outcome, c.Detail = proof.CouldNotRun, "production: "+r.prod.serverErr.Error()
 		return c
@@ -152,6 +157,9 @@ func (r *run) safeSettings() proof.Check {
 // unlogged: tables whose rows are in no log and in no backup.
 func (r *run) unlogged() proof.Check {
 	c := proof.Check{Name: "unlogged", Title: "No table is left out of every backup"}
+	if r.o.Gone != nil {
+		return r.notAsked(c)
+	}
 	if r.prod.schemaErr != nil {
 		c.Outcome, c.Detail = proof.CouldNotRun, "production: "+r.prod.schemaErr.Error()
 		return c

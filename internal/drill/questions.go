@@ -118,7 +118,7 @@ func endsTheLog(line string) bool {
 // schema compares the copy with production. What production changed while the
 // drill ran is no difference.
 func (r *run) schema(ctx context.Context, c Copy) proof.Check {
-	if r.prod.schemaErr != nil {
+	if r.prod.schemaErr != nil && r.o.Gone == nil {
 		return proof.Check{Outcome: proof.CouldNotRun, Detail: "production: " + r.prod.schemaErr.Error()}
 	}
 	have, err := c.Schema(ctx)
@@ -127,6 +127,9 @@ func (r *run) schema(ctx context.Context, c Copy) proof.Check {
 	}
 	for _, d := range have.Databases {
 		r.p.Relations += len(d.Relations)
+	}
+	if r.o.Gone != nil {
+		return r.notAsked(proof.Check{})
 	}
 	diff := target.DiffSchema(r.prod.schema, have, r.prod.schema)
 	if len(diff) > 0 {

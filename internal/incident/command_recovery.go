@@ -91,6 +91,7 @@ func (c ConfirmRecovery) decide(d *decision) error {
 type TellStep struct {
 	RecoveryStep
 	Kind string // KindStepStarted, KindStepProgress, KindStepDone or KindStepFailed
+	Gone bool   // whoever ran the step before is known to be gone
 }
 
 func (c TellStep) decide(d *decision) error {
@@ -111,6 +112,8 @@ func (c TellStep) decide(d *decision) error {
 		return refuse("step %s comes first", r.Steps[i].ID)
 	case c.ByHand && !r.Steps[i].ByHand:
 		return refuse("step %s is not one that a person does by hand", c.Step)
+	case c.Kind == KindStepStarted && r.Standing(d.now) == RecoveryRunning && !c.Gone:
+		return refuse("step %s runs on %s, which gave a sign of life at %s", c.Step, orUnknown(p.Host), r.LastSeen.UTC().Format("15:04:05 UTC"))
 	case c.Kind == KindStepStarted:
 		if err := d.open(); err != nil {
 			return err
@@ -129,6 +132,13 @@ func (c TellStep) decide(d *decision) error {
 	}
 	d.add(c.Kind, c.RecoveryStep)
 	return nil
+}
+
+func orUnknown(host string) string {
+	if host == "" {
+		return "a host that it did not name"
+	}
+	return host
 }
 
 // VerifyRecovery says what came of the checks.

@@ -85,7 +85,7 @@ func anything(t *rapid.T, s State) Command {
 		TellClock{ClockTold{Clock: Resolution, Percent: percent}, percent == 50}, Remind{Reminded{audience, at, who}, percent == 50},
 		PublishUpdate{Audience: audience, Text: text, Next: at}, RecordDelivery{Delivered{Update: update, Contact: who}, percent == 50}, AcknowledgeUpdate{update},
 		ChooseRecovery{Chosen: RecoveryChosen{Target: "shop", Way: text, Title: text, Steps: []PlannedStep{{ID: "a", Title: text, ByHand: percent == 50}, {ID: "b", Title: ""}}}},
-		ConfirmRecovery{"r1", who}, ConfirmRecovery{"r1", "shop"}, TellStep{RecoveryStep{Run: "r1", Step: "a", ByHand: percent == 50, Error: text}, step}, TellStep{RecoveryStep{Run: "r1", Step: "b", Done: 5, Total: 9, Left: time.Minute}, step},
+		ConfirmRecovery{"r1", who}, ConfirmRecovery{"r1", "shop"}, TellStep{RecoveryStep{Run: "r1", Step: "a", ByHand: percent == 50, Error: text}, step, percent == 50}, TellStep{RecoveryStep{Run: "r1", Step: "b", Done: 5, Total: 9, Left: time.Minute}, step, percent == 50},
 		VerifyRecovery{RecoveryVerified{Run: "r1", Verdict: text, Checks: []RecoveryCheck{{}}}}, EndRecovery{RecoveryEnded{"r1", rapid.SampledFrom([]string{RecoveryRecovered, RecoveryAbandoned, "x"}).Draw(t, "end"), text}},
 	}).Draw(t, "command")
 }

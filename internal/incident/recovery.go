@@ -3,6 +3,8 @@ package incident
 import (
 	"slices"
 	"time"
+
+	"github.com/refloat-db/refloat/internal/target"
 )
 
 // How a run of a way back ends.
@@ -52,7 +54,10 @@ type (
 		// by the warning's name.
 		Despite map[string]string `json:"despite,omitempty"`
 		Server  []string          `json:"server"` // which server it acts on, as it was shown
-		Steps   []PlannedStep     `json:"steps"`
+		// Beat is the last heartbeat whose commit was acknowledged by then: what
+		// comes of the run must have it.
+		Beat  *target.Beat  `json:"last_heartbeat,omitempty"`
+		Steps []PlannedStep `json:"steps"`
 	}
 	// RecoveryConfirmed is the body of incident.recovery.confirmed.
 	RecoveryConfirmed struct {
@@ -67,6 +72,7 @@ type (
 		Done   int64         `json:"done,omitempty"`  // bytes
 		Total  int64         `json:"total,omitempty"` // bytes; 0 when unknown
 		Left   time.Duration `json:"left,omitempty"`  // 0 when unknown
+		Host   string        `json:"host,omitempty"`  // that runs it
 		ByHand bool          `json:"by_hand,omitempty"`
 		Detail string        `json:"detail,omitempty"`
 		Output string        `json:"output,omitempty"` // of a command, without secrets

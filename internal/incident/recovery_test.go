@@ -18,7 +18,7 @@ func someWay() ChooseRecovery {
 }
 
 func tell(kind, step string, more ...func(*RecoveryStep)) TellStep {
-	c := TellStep{RecoveryStep{Run: "r1", Step: step}, kind}
+	c := TellStep{RecoveryStep: RecoveryStep{Run: "r1", Step: step}, Kind: kind}
 	for _, f := range more {
 		f(&c.RecoveryStep)
 	}
@@ -80,7 +80,10 @@ func TestWhatWasCutOffIsNeverDone(t *testing.T) {
 	if words := strings.Join(r.Summary(after(2*m+20*time.Second), DefaultCadence(), DefaultWarnAt(), nil), "\n"); !strings.Contains(words, "step 1 of 2, Restore, 43 %, about 2 min left") {
 		t.Error(words)
 	}
-	late := 2*m + 10*time.Second + RecoverySilence + 1
+	if err := r.try(2*m+20*time.Second, "ben", tell(KindStepStarted, "restore")); err == nil || !strings.Contains(err.Error(), "step restore runs on") {
+		t.Error(err)
+	}
+	late := 2*m + 10*time.Second + RecoverySilence + time.Second
 	if got := x().Standing(after(late)); got != RecoveryInterrupted || x().Current() != 0 {
 		t.Error(got)
 	}

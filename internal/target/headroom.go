@@ -23,6 +23,7 @@ func (g Gauge) Ratio() float64 {
 // Standby is one that follows a primary, as the primary sees it.
 type Standby struct {
 	Name  string        `json:"name"`
+	Addr  string        `json:"address,omitempty"` // that it connects from; empty over a socket
 	State string        `json:"state"`
 	Bytes int64         `json:"bytes"` // of log that it has not replayed
 	Lag   time.Duration `json:"lag"`   // as the server measures it; 0 when idle
@@ -32,10 +33,11 @@ type Standby struct {
 type Headroom struct {
 	At          time.Time     `json:"at"`
 	SystemID    string        `json:"system_id"`
-	Started     time.Time     `json:"started"`    // the server; tells two of one cluster apart
-	Recovering  bool          `json:"recovering"` // a standby
-	Paused      bool          `json:"paused"`     // its replay
-	Behind      time.Duration `json:"behind"`     // of a standby: age of what it replayed last
+	Started     time.Time     `json:"started"`             // the server; tells two of one cluster apart
+	Recovering  bool          `json:"recovering"`          // a standby
+	Directory   string        `json:"directory,omitempty"` // of its data, where the role may know it
+	Paused      bool          `json:"paused"`              // its replay
+	Behind      time.Duration `json:"behind"`              // of a standby: age of what it replayed last
 	Gauges      []Gauge       `json:"gauges"`
 	Standbys    []Standby     `json:"standbys"`
 	Certificate time.Time     `json:"certificate,omitzero"` // the server's ends to be valid

@@ -118,7 +118,7 @@ func askStandbys(ctx context.Context, conn *pgx.Conn, h *target.Headroom) error 
 	if !known {
 		return fmt.Errorf("the role does not see who follows: GRANT pg_read_all_stats TO %s", conn.Config().User)
 	}
-	rows, err := conn.Query(ctx, `SELECT application_name, coalesce(state, ''), coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0)::bigint, coalesce(extract(epoch FROM replay_lag), 0)::float8
+	rows, err := conn.Query(ctx, `SELECT application_name, coalesce(host(client_addr), ''), coalesce(state, ''), coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0)::bigint, coalesce(extract(epoch FROM replay_lag), 0)::float8
 		FROM pg_stat_replication WHERE application_name NOT LIKE 'refloat%' ORDER BY 1`)
 	if err != nil {
 		return err
@@ -127,7 +127,7 @@ func askStandbys(ctx context.Context, conn *pgx.Conn, h *target.Headroom) error 
 	for rows.Next() {
 		var s target.Standby
 		var lag float64
-		if err := rows.Scan(&s.Name, &s.State, &s.Bytes, &lag); err != nil {
+		if err := rows.Scan(&s.Name, &s.Addr, &s.State, &s.Bytes, &lag); err != nil {
 			return err
 		}
 		s.Lag = time.Duration(lag * float64(time.Second))
@@ -143,6 +143,7 @@ func askDisk(ctx context.Context, conn *pgx.Conn, h *target.Headroom) error {
 	if err := conn.QueryRow(ctx, "SHOW data_directory").Scan(&dir); err != nil {
 		return fmt.Errorf("the role may not know the data directory: GRANT pg_read_all_settings TO %s", conn.Config().User)
 	}
+	h.Directory = dir
 	control, err := os.ReadFile(filepath.Join(dir, "global", "pg_control"))
 	if err != nil || len(control) < 8 {
 		return fmt.Errorf("%s cannot be read from this machine", dir)

@@ -167,3 +167,7 @@ func parseControlData(text string) (target.ControlData, error) {
 	}
 	return c, nil
 }
+
+// Host is the first host and port of the connection string: a name, an address,
+// or the folder of a socket.
+func (c *Cluster) Host() (string, int) { return c.config.Host, int(c.config.Port) }
