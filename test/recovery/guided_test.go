@@ -1,0 +1,189 @@
+package recovery
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/refloat-db/refloat/internal/incident"
+	"github.com/refloat-db/refloat/internal/recovery"
+	"github.com/refloat-db/refloat/internal/target/targettest"
+)
+
+// offer is what refloat incident recover --json says.
+type offer struct {
+	Reason string
+	Cards  []recovery.Card `json:"servers"`
+	Ways   []recovery.Way
+}
+
+func (b *bed) offer(args ...string) offer {
+	b.t.Helper()
+	var o offer
+	text := b.must(append([]string{"incident", "recover", "1", "--json"}, args...)...)
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		b.t.Fatalf("%v\n%s", err, text)
+	}
+	return o
+}
+
+// incident reads the one incident of the bed.
+func (b *bed) incident() incident.State {
+	b.t.Helper()
+	var s incident.State
+	text := b.must("incident", "show", "1", "--json")
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		b.t.Fatalf("%v\n%s", err, text)
+	}
+	return s
+}
+
+// refused expects an exit code and words on standard error, and that nothing was
+// chosen by it.
+func (b *bed) refused(code int, says string, args ...string) {
+	b.t.Helper()
+	before := len(b.incident().Timeline)
+	got, out, errs := b.run(append([]string{"incident", "recover", "1"}, args...)...)
+	if got != code || !strings.Contains(errs, says) {
+		b.t.Errorf("%s: exit %d, want %d and %q:\n%s%s", strings.Join(args, " "), got, code, says, out, errs)
+	}
+	if after := len(b.incident().Timeline); after != before {
+		b.t.Errorf("%s: %d events were added by what was refused", strings.Join(args, " "), after-before)
+	}
+}
+
+// asServer is a command as the user who runs servers.
+func asServer(words string) string {
+	if os.Geteuid() == 0 {
+		return "runuser -u postgres -- " + words
+	}
+	return words
+}
+
+// inCare is a bed whose server keeps the log, with a backup, a proof, and rows
+// of which the last were shipped.
+func inCare(t *testing.T, recovery func(*bed) string) *bed {
+	b := newBed(t, targettest.Options{Settings: map[string]string{"track_commit_timestamp": "on"}}, settings{})
+	b.set.Extra = "    recovery:\n      data_directory: " + b.prod.Dir + "\n      timeout: 60s\n"
+	if recovery != nil {
+		b.set.Extra += recovery(b)
+	}
+	b.configure()
+	b.prod.Exec(t, "CREATE TABLE orders (id int PRIMARY KEY); INSERT INTO orders SELECT generate_series(1, 1000)")
+	b.startServer()
+	b.must("backup", "main")
+	b.mustProve()
+	b.prod.Exec(t, "INSERT INTO orders SELECT generate_series(1001, 1500)")
+	b.shipped()
+	return b
+}
+
+// pgCtl is a start command for a restored directory; its server is ended with
+// the test.
+func pgCtl(b *bed) string {
+	return "      start: " + asServer(filepath.Join(b.prod.Bin, "pg_ctl")+" -D {directory} -w -t 60 -l "+filepath.Join(targettest.TempDir(b.t), "restored.log")+" start") + "\n"
+}
+
+// endsWithTest stops whatever server runs on a directory when the test ends.
+func endsWithTest(t *testing.T, dir string) {
+	t.Cleanup(func() {
+		text, err := os.ReadFile(filepath.Join(dir, "postmaster.pid"))
+		if err != nil {
+			return
+		}
+		var pid int
+		if _, err := fmt.Sscan(string(text), &pid); err != nil || pid <= 1 {
+			return
+		}
+		_ = syscall.Kill(pid, syscall.SIGQUIT)
+		for deadline := time.Now().Add(20 * time.Second); syscall.Kill(pid, 0) == nil && time.Now().Before(deadline); {
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
+}
+
+func (b *bed) outage() {
+	b.t.Helper()
+	b.until("the incident is open", func() bool {
+		_, out, _ := b.run("incident", "list")
+		return strings.Contains(out, "inc-1")
+	})
+}
+
+func TestGuidedRestoreOfAKilledServer(t *testing.T) {
+	b := inCare(t, pgCtl)
+	b.prod.Kill(t)
+	b.outage()
+	into := filepath.Join(targettest.TempDir(t), "restored")
+
+	o := b.offer("--into", into)
+	if o.Reason != "crash" || o.Ways[0].Name != recovery.Restart || !o.Ways[0].Recommended || len(o.Ways) != 5 {
+		t.Errorf("%+v", o)
+	}
+	card := o.Cards[0]
+	if card.Verdict.Is != recovery.IsMeant || !card.Dead() || card.State != "in production" || card.Directory.Value != b.prod.Dir {
+		t.Errorf("%+v", card)
+	}
+	latest := recovery.Find(o.Ways, recovery.RestoreLatest)
+	if !latest.Time.Known || !latest.Loss.Known || !latest.Gap.Known || !strings.Contains(latest.Time.From, "(proven)") || !latest.Possible() {
+		t.Errorf("%+v", latest)
+	}
+	if p := recovery.Find(o.Ways, recovery.Promote); p.Possible() || p.Loss.Known {
+		t.Errorf("%+v", p)
+	}
+	dry := b.must("incident", "recover", "1", "--way", "restore-latest", "--into", into, "--dry-run")
+	for _, want := range []string{"==== TARGET MAIN ====", "this is the one", "no process of it lives", "restore main --into " + into + " --to latest", "start: Start a server on it"} {
+		if !strings.Contains(dry, want) {
+			t.Errorf("the dry run does not say %q:\n%s", want, dry)
+		}
+	}
+
+	b.refused(1, "is not empty", "--way", "restore-latest", "--into", b.dir, "--confirm-target", "main")
+	b.refused(2, `"Main" is not the name of the target`, "--way", "restore-latest", "--into", into, "--confirm-target", "Main")
+	b.refused(1, "none is configured", "--way", "promote", "--confirm-target", "main")
+	b.refused(2, "say where to restore into", "--way", "restore-latest", "--confirm-target", "main")
+
+	chosen := b.must("incident", "recover", "1", "--way", "restore-latest", "--into", into, "--as", "ada")
+	if !strings.Contains(chosen, "nothing was begun") {
+		t.Error(chosen)
+	}
+	b.refused(1, "was not confirmed", "--run", "r1", "--as", "ada")
+	b.refused(1, "ada chose r1 and cannot be the second person too", "--confirm", "r1", "--as", "ada")
+	b.refused(1, `"prod" is not the name of the target`, "--run", "r1", "--confirm-target", "prod", "--as", "ada")
+	b.refused(1, "r1 (restore-latest) is under way", "--way", "restart", "--as", "ben")
+	if _, err := os.Stat(into); err == nil {
+		t.Error("something was restored before it was confirmed")
+	}
+	endsWithTest(t, into)
+	out := b.must("incident", "recover", "1", "--confirm", "r1", "--as", "ben")
+	if !strings.Contains(out, "RECOVERED") {
+		t.Error(out)
+	}
+	if n := b.prod.Query(t, "SELECT count(*) || ' ' || max(id) FROM orders"); n != "1500 1500" {
+		t.Errorf("%s rows", n)
+	}
+	s := b.incident()
+	r := s.Recoveries[0]
+	if r.Outcome != incident.RecoveryRecovered || r.ConfirmedBy != "ben" || r.ChosenBy != "ada" || r.Confirmed != "second person" || r.Verification == nil || r.Verification.Verdict != "proven" || len(s.Unread) != 0 {
+		t.Errorf("%+v", r)
+	}
+	if s.DataLoss == nil || s.DataLoss.Loss > 10*time.Second || !strings.Contains(s.DataLoss.Source, "recovery r1") {
+		t.Errorf("%+v", s.DataLoss)
+	}
+	checked := false
+	for _, e := range s.Timeline {
+		if e.Kind == incident.KindVerified && strings.Contains(string(e.Body), "page-checksums") && strings.Contains(string(e.Body), "throw-away copy") {
+			checked = true
+		}
+	}
+	if !checked {
+		t.Error("no copy was checked before it was started")
+	}
+	b.until("the outage is over", func() bool { return b.incident().Serves() })
+	b.refused(1, "is over", "--run", "r1")
+}
