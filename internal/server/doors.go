@@ -28,16 +28,6 @@ type Doors struct {
 	Peer func(ctx context.Context, token, what string, body []byte) (any, error)
 }
 
-// door says whether a path is one that asks for a token of its own.
-func door(path string) bool {
-	for _, p := range []string{"/in/", "/heartbeat/", "/ack/", "/calendar/", "/peer/"} {
-		if strings.HasPrefix(path, p) {
-			return true
-		}
-	}
-	return path == "/ack.css" || path == "/healthz"
-}
-
 // Errors of doors.
 var (
 	ErrDenied  = errors.New("the token is missing or wrong")

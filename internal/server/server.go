@@ -5,6 +5,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,12 +13,14 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/refloat-db/refloat/internal/access"
 	"github.com/refloat-db/refloat/internal/secret"
 	"github.com/refloat-db/refloat/internal/status"
 )
@@ -50,6 +53,13 @@ type Options struct {
 	PublicHost string
 	// Ready says why the server cannot do its work yet; nil when it can.
 	Ready func() error
+	// Routes are pages and the API, each behind the Gate.
+	Routes []Route
+	Gate   Gate
+	// TLS is how the listener speaks TLS; nil for not. BehindProxy says that a
+	// proxy before it does.
+	TLS         *tls.Config
+	BehindProxy bool
 }
 
 // Paging is how many alerts and messages there are.
@@ -70,6 +80,7 @@ type Server struct {
 	o    Options
 	http *http.Server
 	l    net.Listener
+	from origins
 	done chan error
 
 	mu      sync.Mutex
@@ -77,8 +88,11 @@ type Server struct {
 	at      time.Time
 }
 
-// ErrRemote means that an address that is not loopback was not allowed.
-var ErrRemote = errors.New("not a loopback address")
+// Errors of Listen.
+var (
+	ErrRemote = errors.New("not a loopback address")
+	ErrPlain  = errors.New("without TLS")
+)
 
 // Listen opens the listener and serves until Close.
 func Listen(ctx context.Context, o Options) (*Server, error) {
@@ -95,16 +109,28 @@ func Listen(ctx context.Context, o Options) (*Server, error) {
 	if !o.Remote && !loopback(host) {
 		return nil, fmt.Errorf("listen on %s: %w: metrics and status would be readable from other machines; allow that in the configuration, or use %s", o.Address, ErrRemote, DefaultAddress)
 	}
+	switch {
+	case len(o.Routes) > 0 && o.Gate == nil:
+		return nil, errors.New("listen: pages without a gate before them") // a mistake of ours
+	case o.Gate != nil && !loopback(host) && o.TLS == nil && !o.BehindProxy:
+		return nil, fmt.Errorf("listen on %s: %w: passwords would be sent in the open; set server.tls or server.acme, or server.behind_proxy with server.trusted_proxies", o.Address, ErrPlain)
+	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", o.Address)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", o.Address, err)
 	}
-	s := &Server{o: o, l: l, done: make(chan error, 1)}
+	if o.TLS != nil {
+		l = tls.NewListener(l, withProtocols(o.TLS))
+	}
+	s := &Server{o: o, l: l, from: newOrigins(o.TLS != nil, nil, ""), done: make(chan error, 1)}
 	s.http = &http.Server{
 		Handler: s.routes(), ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
 		MaxHeaderBytes: 16 << 10,
+	}
+	if o.TLS != nil {
+		s.http.TLSConfig = withProtocols(o.TLS)
 	}
 	go func() { s.done <- s.http.Serve(l) }()
 	return s, nil
@@ -142,13 +168,53 @@ func loopback(host string) bool {
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok\n") })
-	mux.HandleFunc("GET /readyz", s.ready)
-	mux.HandleFunc("GET /status.json", s.status)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry(), promhttp.HandlerOpts{
+	s.machine(mux, "GET /readyz", http.HandlerFunc(s.ready))
+	s.machine(mux, "GET /status.json", http.HandlerFunc(s.status))
+	s.machine(mux, "GET /metrics", promhttp.HandlerFor(s.registry(), promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(s.o.Logger.Handler(), slog.LevelWarn), ErrorHandling: promhttp.ContinueOnError, Timeout: 20 * time.Second,
 	}))
 	s.doors(mux)
+	for _, r := range s.o.Routes {
+		mux.Handle(r.Pattern, s.o.Gate.Guard(r))
+	}
 	return s.guard(mux)
+}
+
+// machine is what programs on this machine read without signing in. From outside
+// it takes a role for every team, since it shows every target; without a gate
+// nothing is read from there unless that was allowed.
+func (s *Server) machine(mux *http.ServeMux, pattern string, h http.Handler) {
+	var gated http.Handler
+	if s.o.Gate != nil {
+		gated = s.o.Gate.Guard(Route{Pattern: pattern, Need: access.View, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if Who(r.Context()).Everywhere == "" {
+				text(w, http.StatusForbidden, "this shows every target: it takes a role for every team\n")
+				return
+			}
+			h.ServeHTTP(w, r)
+		})})
+	}
+	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case gated != nil && s.from.of(r).Outside:
+			gated.ServeHTTP(w, r)
+		case gated == nil && !s.o.Remote && s.from.of(r).Outside:
+			text(w, http.StatusNotFound, "not found\n")
+		default:
+			h.ServeHTTP(w, r)
+		}
+	})
+}
+
+// withProtocols offers HTTP/2 beside what a configuration asks for.
+func withProtocols(c *tls.Config) *tls.Config {
+	c = c.Clone()
+	for _, p := range []string{"h2", "http/1.1"} {
+		if !slices.Contains(c.NextProtos, p) {
+			c.NextProtos = append(c.NextProtos, p)
+		}
+	}
+	return c
 }
 
 // guard refuses requests that a page in a browser made to us under another
@@ -162,12 +228,6 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		public := s.o.PublicHost != "" && strings.EqualFold(host, s.o.PublicHost)
 		if !s.o.Remote && !loopback(host) && !public {
 			text(w, http.StatusMisdirectedRequest, "this server answers to loopback names only\n")
-			return
-		}
-		// What came from outside through a proxy may use the doors, each of which
-		// asks for a token, and read nothing else.
-		if (public || proxied(r)) && !s.o.Remote && !door(r.URL.Path) {
-			text(w, http.StatusNotFound, "not found\n")
 			return
 		}
 		h := w.Header()
