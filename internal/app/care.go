@@ -31,6 +31,9 @@ func (a *App) Serve(ctx context.Context) error {
 	if len(a.cfg.Targets) == 0 {
 		return fmt.Errorf("%w: %s has no targets to take into care", ErrNoTarget, a.cfg.Path)
 	}
+	if a.cfg.Store.URL != "" {
+		return fmt.Errorf("%w: this version does not run a server on store.url yet", ErrUsage)
+	}
 	repo, err := a.open(ctx, false)
 	if err != nil {
 		return err
@@ -87,7 +90,7 @@ func (a *App) secrets() []secret.Value {
 	for _, t := range a.cfg.Targets {
 		out = append(out, t.Password)
 	}
-	out = append(out, a.cfg.Email.Password)
+	out = append(out, a.cfg.Email.Password, a.cfg.Store.Password)
 	for _, c := range a.cfg.Contacts() {
 		out = append(out, c.URL, c.Secret)
 	}

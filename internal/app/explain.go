@@ -13,6 +13,7 @@ import (
 	"github.com/refloat-db/refloat/internal/proof"
 	"github.com/refloat-db/refloat/internal/repository"
 	"github.com/refloat-db/refloat/internal/restore"
+	"github.com/refloat-db/refloat/internal/store/pgstore"
 	"github.com/refloat-db/refloat/internal/store/sqlite"
 	"github.com/refloat-db/refloat/internal/target"
 	"github.com/refloat-db/refloat/internal/target/postgres"
@@ -90,6 +91,10 @@ var explanations = [...]struct {
 	{errNotTaken, "no-server", ClassError, "start refloat server"},
 	{sqlite.ErrNoState, "no-state", ClassError, "start refloat server, or check state_dir"},
 	{sqlite.ErrNewer, "state-newer", ClassError, "use the Refloat that wrote it, or a newer one"},
+	{pgstore.ErrNoState, "no-state", ClassError, "start refloat server, or check store.url"},
+	{pgstore.ErrNewer, "state-newer", ClassError, "use the Refloat that wrote it, or a newer one"},
+	{pgstore.ErrNotDurable, "store-not-durable", ClassError, "mend the setting, or use another server: what the store acknowledges must be kept"},
+	{pgstore.ErrUnfit, "store-unfit", ClassError, "use another database or server for store.url"},
 	{target.ErrStalled, "target-stalled", ClassError, "see whether the server is stopped, or its disk hangs; then run it again"},
 	{target.ErrReadOnly, "target-read-only", ClassError, "check that the DSN leads to the current primary"},
 	{target.ErrNoHeartbeat, "no-heartbeat", ClassError, "run the SQL that refloat init --grants prints"},

@@ -1,11 +1,13 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/refloat-db/refloat/internal/store/pgstore"
 	"github.com/refloat-db/refloat/internal/target"
 	"github.com/refloat-db/refloat/internal/target/postgres"
 )
@@ -18,6 +20,16 @@ type GrantsRequest struct {
 	Address   string // where Refloat connects from, as pg_hba.conf writes it
 	ReadFiles bool
 	SQLOnly   bool // the role and its rights, and neither settings nor pg_hba.conf
+}
+
+// StoreGrants is a script for psql that makes role, database and schema of a
+// store that several nodes share.
+func StoreGrants(r GrantsRequest) string {
+	u, err := url.Parse(r.DSN)
+	if err != nil {
+		u = &url.URL{}
+	}
+	return pgstore.Grants(cmp.Or(r.Role, u.User.Username(), "refloat_store"), cmp.Or(r.Database, strings.TrimPrefix(u.Path, "/"), "refloat"), r.Address)
 }
 
 // Grants is a script for psql that makes a role that may do what Refloat needs

@@ -6,10 +6,15 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/crypto/scrypt"
+
 	"github.com/refloat-db/refloat/internal/access"
 	"github.com/refloat-db/refloat/internal/alert"
+	"github.com/refloat-db/refloat/internal/config"
 	"github.com/refloat-db/refloat/internal/journal"
+	"github.com/refloat-db/refloat/internal/secret"
 	"github.com/refloat-db/refloat/internal/status"
+	"github.com/refloat-db/refloat/internal/store/pgstore"
 	"github.com/refloat-db/refloat/internal/store/sqlite"
 )
 
@@ -23,6 +28,10 @@ type Store interface {
 	// Head is the end of the journal.
 	Head(ctx context.Context) (journal.Head, error)
 	access.Store
+	// Changed returns a channel that receives each time that the journal may have
+	// grown, whichever process or node wrote; several growths may be told at once.
+	// It is closed when ctx ends.
+	Changed(ctx context.Context) <-chan struct{}
 	Close() error
 }
 
@@ -43,7 +52,10 @@ type attachments interface {
 	Attachment(ctx context.Context, hash string) ([]byte, error)
 }
 
-var _ Store = (*sqlite.Store)(nil)
+var (
+	_ Store = (*sqlite.Store)(nil)
+	_ Store = (*pgstore.Store)(nil)
+)
 
 // storeOpener opens a store, or fails with an error that noState knows when no
 // server ever ran and it is for reading only.
@@ -65,7 +77,36 @@ func storeIn(dir string) storeOpener {
 }
 
 // noState reports that no server has kept anything there yet.
-func noState(err error) bool { return errors.Is(err, sqlite.ErrNoState) }
+func noState(err error) bool {
+	return errors.Is(err, sqlite.ErrNoState) || errors.Is(err, pgstore.ErrNoState)
+}
+
+// storeAt opens the store of a configuration: a database that several nodes
+// share, or the file in the state directory. Node and instance name a server
+// among those that share it; empty for a command.
+func storeAt(c config.Config, node, instance string) storeOpener {
+	if c.Store.URL == "" {
+		return storeIn(c.StateDir)
+	}
+	return func(ctx context.Context, readOnly bool) (Store, error) {
+		s, err := pgstore.Open(ctx, pgstore.Options{
+			URL: c.Store.URL, Password: c.Store.Password, RootCAFile: c.Store.RootCAFile, Node: node, Instance: instance, ReadOnly: readOnly,
+			Key: func() ([]byte, error) { return sharedKey(c.Repository.Passphrase, "journal") },
+		})
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
+}
+
+// sharedKey is a key that nodes on one store have in common without keeping it
+// there: it comes of the repository's passphrase, which each of them has. It is
+// slow to work out on purpose: what it authenticates must not help to guess the
+// passphrase.
+func sharedKey(passphrase secret.Value, purpose string) ([]byte, error) {
+	return scrypt.Key([]byte(passphrase.Reveal()), []byte("refloat "+purpose+" 1"), 1<<15, 8, 1, 32)
+}
 
 // lent is a store that somebody else closes.
 type lent struct{ Store }
@@ -90,12 +131,15 @@ func (a *App) openStore(ctx context.Context, readOnly bool) (Store, error) {
 	if s != nil {
 		return lent{s}, nil
 	}
-	return storeIn(a.cfg.StateDir)(ctx, readOnly)
+	return storeAt(a.cfg, "", "")(ctx, readOnly)
 }
 
 // state opens what the server on this machine remembers, for reading.
 func (a *App) state(ctx context.Context) (Store, error) {
 	s, err := a.openStore(ctx, true)
+	if errors.Is(err, pgstore.ErrNoState) {
+		return nil, fmt.Errorf("no server has run with store.url: %w", err)
+	}
 	if noState(err) {
 		return nil, fmt.Errorf("no server has run on this machine with state_dir %s: %w", a.cfg.StateDir, err)
 	}

@@ -11,7 +11,7 @@ import (
 
 func initCommand(g *globals) *cobra.Command {
 	var r app.InitRequest
-	var grants bool
+	var grants, storeGrants bool
 	var q app.GrantsRequest
 	c := &cobra.Command{
 		Use: "init DSN", Short: "Look at a server and write a configuration for it",
@@ -21,12 +21,20 @@ The DSN must not hold a password: give a file with --password-file.
 
 With --grants, print the SQL and the pg_hba.conf lines of a role with as few
 rights as possible, and what does not work without each. The server need not be
-reachable for that.`,
-		Example: "  refloat init postgres://refloat@db.example.org/postgres --password-file db.password --name shop\n  refloat init postgres://refloat@db.example.org/postgres --grants | psql",
+reachable for that.
+
+With --store-grants, print the SQL that makes role, database and schema for the
+state of several nodes (store.url); the DSN is then the one of the store.`,
+		Example: "  refloat init postgres://refloat@db.example.org/postgres --password-file db.password --name shop\n  refloat init postgres://refloat@db.example.org/postgres --grants | psql\n  refloat init postgres://refloat_store@state.example.org/refloat --store-grants | psql -h state.example.org -U postgres postgres",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				r.DSN = args[0]
+			}
+			if storeGrants {
+				q.DSN = r.DSN
+				text := app.StoreGrants(q)
+				return g.print(map[string]string{"grants": text}, func(w io.Writer) { fmt.Fprint(w, text) })
 			}
 			if grants {
 				q.DSN = r.DSN
@@ -58,9 +66,10 @@ reachable for that.`,
 	f.BoolVar(&r.Add, "add", false, "put one more target into the file that is there, and change nothing else")
 	f.BoolVar(&r.DryRun, "dry-run", false, "print the file, write nothing")
 	f.BoolVar(&grants, "grants", false, "print the SQL and pg_hba.conf lines of a role for Refloat")
+	f.BoolVar(&storeGrants, "store-grants", false, "print the SQL of role, database and schema for the state of several nodes")
 	f.BoolVar(&q.SQLOnly, "sql-only", false, "with --grants, print only the role and its rights, without settings and pg_hba.conf")
-	f.StringVar(&q.Role, "role", "", "with --grants, the `role` (default the DSN's, or refloat)")
-	f.StringVar(&q.Address, "address", "", "with --grants, the `address` of this machine as pg_hba.conf writes it (default samehost)")
+	f.StringVar(&q.Role, "role", "", "with --grants or --store-grants, the `role` (default the DSN's, or refloat, or refloat_store)")
+	f.StringVar(&q.Address, "address", "", "with --grants or --store-grants, the `address` of this machine as pg_hba.conf writes it (default samehost)")
 	f.BoolVar(&q.ReadFiles, "read-files", false, "with --grants, also what backup.read: files needs")
 	return c
 }

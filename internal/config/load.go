@@ -93,6 +93,7 @@ func (l *loader) check(c *Config) {
 		l.target(name, &t)
 		c.Targets[name] = t
 	}
+	l.store(c)
 	l.onCall(c)
 	l.email(c)
 	l.tracing(c)

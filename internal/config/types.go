@@ -14,6 +14,7 @@ import (
 type Config struct {
 	Version    int               `yaml:"version" jsonschema:"required,enum=1" jsonschema_description:"Version of this file's format: 1."`
 	StateDir   string            `yaml:"state_dir" jsonschema_description:"Where the server keeps its state and the log that is on its way to the repository. Default: /var/lib/refloat."`
+	Store      Store             `yaml:"store" jsonschema_description:"Where the server keeps its own state when several nodes share it."`
 	Repository Repository        `yaml:"repository" jsonschema:"required" jsonschema_description:"Where backups live."`
 	Server     Server            `yaml:"server" jsonschema_description:"Metrics and status of refloat server."`
 	Targets    map[string]Target `yaml:"targets" jsonschema_description:"The database servers in care, by name: lower-case letters, digits and inner hyphens."`

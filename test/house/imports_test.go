@@ -58,6 +58,7 @@ var mayImport = map[string][]string{
 	"internal/tracing":                   {},
 	"internal/status":                    {"internal/proof"},
 	"internal/store/sqlite":              {"internal/access", "internal/alert", "internal/journal", "internal/status", "internal/statuspage"},
+	"internal/store/pgstore":             {"internal/access", "internal/alert", "internal/journal", "internal/status", "internal/statuspage"},
 	"internal/store/storetest":           {"internal/access", "internal/alert", "internal/journal", "internal/status", "internal/statuspage"},
 	"internal/server":                    {"internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"}, // types of what is shown
 	"internal/server/rest":               {"internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
@@ -77,7 +78,7 @@ var onlyIn = map[string][]string{
 	"go.opentelemetry.io/otel":    {"internal/tracing"},
 	"github.com/kopia/kopia":      {"internal/repository"},
 	"github.com/riverqueue/river": {"internal/schedule"},
-	"github.com/jackc/pgx":        {"internal/target/postgres", "internal/target/targettest"},
+	"github.com/jackc/pgx":        {"internal/target/postgres", "internal/target/targettest", "internal/store/pgstore"},
 	"github.com/jackc/pglogrepl":  {"internal/target/postgres"},
 	"modernc.org/sqlite":          {"internal/store/sqlite"},
 	"github.com/spf13/cobra":      {"internal/cli"},

@@ -42,6 +42,7 @@ func (s *Store) Append(ctx context.Context, e journal.Event) (journal.Entry, err
 	if err != nil {
 		return journal.Entry{}, fmt.Errorf("append to the journal: %w", err)
 	}
+	s.changes.signal()
 	return out, nil
 }
 
@@ -89,6 +90,7 @@ func (s *Store) AppendAfter(ctx context.Context, scope string, last int64, all .
 	if err != nil {
 		return nil, fmt.Errorf("append to the journal: %w", err)
 	}
+	s.changes.signal()
 	return out, nil
 }
 

@@ -41,6 +41,8 @@ type Store struct {
 	write *sql.DB // one connection: SQLite has one writer
 	read  *sql.DB
 	key   []byte
+
+	changes changes
 }
 
 // Open opens the state in dir, making directory, key and tables where they
@@ -94,6 +96,7 @@ func OpenReadOnly(ctx context.Context, dir string) (*Store, error) {
 
 // Close closes the file; idempotent.
 func (s *Store) Close() error {
+	s.changes.close()
 	var errs []error
 	for _, db := range []*sql.DB{s.read, s.write} {
 		if db != nil {

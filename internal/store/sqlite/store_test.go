@@ -38,6 +38,11 @@ func TestStore(t *testing.T) {
 	})
 }
 
+func TestTwoProcessesSeeEachOther(t *testing.T) {
+	dir := t.TempDir()
+	storetest.Share(t, open(t, dir), open(t, dir))
+}
+
 func fill(t *testing.T, s *Store, n int) {
 	t.Helper()
 	for i := range n {

@@ -28,6 +28,7 @@ type Store interface {
 	PutAttachment(ctx context.Context, data []byte) (string, error)
 	Attachment(ctx context.Context, hash string) ([]byte, error)
 	access.Store
+	Changed(ctx context.Context) <-chan struct{}
 	Close() error
 }
 
@@ -36,7 +37,8 @@ type Store interface {
 func Run(t *testing.T, open func(t *testing.T) (first Store, reopen func() Store)) {
 	for name, f := range map[string]func(*testing.T, Store, func() Store){
 		"journal": testJournal, "journal of many writers": testManyWriters, "marks": testMarks, "beats": testBeats,
-		"measurements": testMeasurements, "facts": testFacts, "alarms": testAlarms, "paging": testPaging, "scopes": testScopes, "nobody's act is lost": testActs, "attachments": testAttachments, "targets are apart": testApart,
+		"measurements": testMeasurements, "facts": testFacts, "alarms": testAlarms, "paging": testPaging, "scopes": testScopes, "nobody's act is lost": testActs, "attachments": testAttachments,
+		"targets are apart": testApart, "a change is told": testChanged,
 		"accounts": testAccounts, "accounts of many": testAccountsOfMany, "passes": testPasses,
 	} {
 		t.Run(name, func(t *testing.T) {
