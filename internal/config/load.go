@@ -95,6 +95,7 @@ func (l *loader) check(c *Config) {
 	}
 	l.store(c)
 	l.onCall(c)
+	l.access(c)
 	l.email(c)
 	l.tracing(c)
 	l.peers(c)

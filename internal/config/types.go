@@ -91,7 +91,13 @@ type SFTP struct {
 type Server struct {
 	Listen    string `yaml:"listen" jsonschema_description:"Address of metrics and status, or off. Default: 127.0.0.1:9464."`
 	PublicURL string `yaml:"public_url" jsonschema_description:"How people reach this server from where they read their pages, like https://refloat.example.org; with it, a page carries a link that acknowledges."`
-	Remote    bool   `yaml:"remote" jsonschema_description:"Allow an address that is not loopback: what is served there needs no password."`
+	Remote    bool   `yaml:"remote" jsonschema_description:"Allow an address that is not loopback; it needs tls, acme or behind_proxy, and what is read there a sign-in."`
+
+	TLS            TLS      `yaml:"tls" jsonschema_description:"Speak TLS with a certificate from files."`
+	ACME           ACME     `yaml:"acme" jsonschema_description:"Speak TLS with certificates that are asked for by ACME."`
+	BehindProxy    bool     `yaml:"behind_proxy" jsonschema_description:"A proxy before this server speaks TLS, and says in X-Forwarded-For and X-Forwarded-Proto whom it asks for."`
+	TrustedProxies []string `yaml:"trusted_proxies" jsonschema_description:"Addresses or networks of proxies that are believed."`
+	Access         Access   `yaml:"access" jsonschema_description:"How people sign in."`
 }
 
 // Target is one database server in care.
@@ -206,7 +212,7 @@ type Retention struct {
 func defaults() Config {
 	return Config{
 		StateDir:   "/var/lib/refloat",
-		Server:     Server{Listen: "127.0.0.1:9464"},
+		Server:     Server{Listen: "127.0.0.1:9464", Access: defaultAccess()},
 		Incidents:  defaultIncidents(),
 		PageTests:  PageTests{Every: Duration(7 * 24 * time.Hour), AnswerWithin: Duration(24 * time.Hour)},
 		Repository: Repository{Maintain: "0 6 * * *", Verify: "0 7 * * 0"},

@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"cmd/refloat":                        {"internal/cli"},
 	"internal/app":                       {"*"},
 	"internal/cli":                       {"internal/app", "internal/config"},
-	"internal/config":                    {"internal/alert", "internal/audit", "internal/foreign", "internal/incident"}, // their options, the names of rules and places
+	"internal/config":                    {"internal/access", "internal/alert", "internal/audit", "internal/foreign", "internal/incident"}, // their options, the names of rules and places
 	"internal/secret":                    {},
 	"internal/target":                    {},
 	"internal/target/postgres":           {},
@@ -69,6 +69,7 @@ var mayImport = map[string][]string{
 	"internal/server/web/webtest":        {"internal/server/web", "internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
 	"cmd/refloat-storybook":              {"internal/server/web/webtest", "internal/server/web/static"},
 	"internal/access":                    {},
+	"internal/access/oidc":               {"internal/access"},
 	"internal/action":                    {},
 	"internal/action/tracker":            {"internal/action"},
 }
@@ -92,6 +93,7 @@ var onlyIn = map[string][]string{
 	"github.com/owenrumney/go-sarif":      {"internal/cli"},
 	"github.com/jstemmer/go-junit-report": {"internal/cli"},
 	"aead.dev/minisign":                   {"internal/proof"},
+	"github.com/coreos/go-oidc":           {"internal/access/oidc"},
 	"mvdan.cc/sh":                         {"internal/audit"},
 	"github.com/a-h/templ":                {"internal/server/web", "internal/server/web/component"},
 }
