@@ -32,6 +32,7 @@ type desk struct {
 	follow *follower
 	life   context.Context // ends with the node: reads that a page began outlive its request
 	reads  sync.WaitGroup  // of the repository
+	places map[string]int  // of targets in o.Targets
 
 	mu      sync.Mutex
 	kept    map[string]*keptFacts // by target
@@ -46,7 +47,10 @@ var _ server.Desk = (*desk)(nil)
 func newDesk(o DaemonOptions, log *slog.Logger, state Store, lead func() *running) *desk {
 	d := &desk{
 		o: o, log: log, state: state, lead: lead, kept: map[string]*keptFacts{}, asked: map[string]bool{},
-		shelves: map[string]*shelf{}, lag: map[string][]server.LagPoint{}, homes: map[string]string{},
+		shelves: map[string]*shelf{}, lag: map[string][]server.LagPoint{}, homes: map[string]string{}, places: map[string]int{},
+	}
+	for i, c := range o.Targets {
+		d.places[string(c.Target)] = i
 	}
 	d.follow = newFollower(state, log, d.touched)
 	return d
@@ -113,12 +117,11 @@ func (d *desk) roleOn(who access.Principal, name string) access.Role {
 
 // careOf is a target by its name; nil for none.
 func (d *desk) careOf(name string) *Care {
-	for i := range d.o.Targets {
-		if string(d.o.Targets[i].Target) == name {
-			return &d.o.Targets[i]
-		}
+	i, known := d.places[name]
+	if !known {
+		return nil
 	}
-	return nil
+	return &d.o.Targets[i]
 }
 
 // roleAt is what somebody may do in an incident: as much as for its team, or for
@@ -213,8 +216,8 @@ func (d *desk) row(ctx context.Context, c *Care, now time.Time) (server.TargetRo
 // live is what the node that does the work sees of a target now.
 func (d *desk) live(c *Care, now time.Time) status.Facts {
 	if r := d.lead(); r != nil {
-		if w := r.watchOf(c.Target); w != nil {
-			return w.live(now)
+		if i := d.places[string(c.Target)]; i < len(r.targets) { // in the same order
+			return r.targets[i].live(now)
 		}
 	}
 	f := status.Facts{Target: c.Target, Objectives: c.Objectives, Server: status.Server{Running: true, SeenAt: now}}

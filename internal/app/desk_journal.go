@@ -92,7 +92,7 @@ func (d *desk) findAlert(ctx context.Context, id string) (a alert.Alert, err err
 
 const (
 	journalScan  = 500   // entries read at a time
-	journalReach = 5_000 // entries that one page looks through at most
+	journalReach = 2_000 // entries that one page looks through at most
 )
 
 // Journal implements server.Reader. A page that looked through many entries in
