@@ -11,7 +11,7 @@ TEMPL        := github.com/a-h/templ/cmd/templ@v0.3.977
 GOVULNCHECK  := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 VERSITYGW    := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 
-.PHONY: build generate demo test test-quick lint bench bench-detect soak soak-detect fuzz deps deps-test clean
+.PHONY: build generate demo test test-quick lint bench bench-live bench-detect soak soak-detect fuzz deps deps-test clean
 
 build: ## build bin/refloat
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/refloat
@@ -43,6 +43,9 @@ lint: ## gofmt, vet, staticcheck, golangci-lint with depguard, govulncheck where
 
 bench: build ## compare with pg_basebackup, pg_receivewal and, where installed, pgBackRest
 	$(GO) run ./test/bench -refloat $(BIN)
+
+bench-live: ## 200 pages that listen, 50 events a second: how late the last is
+	REFLOAT_LIVE=1 $(GO) test -count=1 -run TestLiveReachesAllInTime -v ./internal/app
 
 bench-detect: ## from a fault to the page, 30 rounds of each (ROUNDS=n)
 	REFLOAT_TEST_REQUIRE=1 REFLOAT_DETECT_ROUNDS=$(or $(ROUNDS),30) $(GO) test -run '^$$' -bench 'Detect|Scale' -benchtime 1x -timeout 0 ./test/detect

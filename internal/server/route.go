@@ -50,6 +50,20 @@ func Still(ctx context.Context) bool {
 	return !set || still(ctx)
 }
 
+type closingKey struct{}
+
+// WithClosing keeps what is closed when the server ends.
+func WithClosing(ctx context.Context, closing <-chan struct{}) context.Context {
+	return context.WithValue(ctx, closingKey{}, closing)
+}
+
+// Closing is closed when the server ends, so that answers without an end stop;
+// nil, which never is, where nobody said so.
+func Closing(ctx context.Context) <-chan struct{} {
+	c, _ := ctx.Value(closingKey{}).(<-chan struct{})
+	return c
+}
+
 type onceKey struct{}
 
 // WithOnce names an act, so that it is done once however often it is asked for.

@@ -67,6 +67,7 @@ func (s *Site) Routes() []server.Route {
 		s.show("GET /{$}", access.View, s.board),
 		s.show("GET /zone", access.SignedIn, s.zone),
 		s.act("POST /zone", access.SignedIn, s.setZone),
+		s.live(),
 	}
 }
 
@@ -93,6 +94,7 @@ type view struct {
 	title string // of the page, in the title bar; the body has its own heading
 	here  string // the path of the entry in the navigation that it belongs to
 	seq   int64  // of the journal, as of which the page holds; 0 where it does not matter
+	about string // the subjects, or beginnings of some, that the page changes with; empty for all
 	code  int    // 0 for 200
 	body  templ.Component
 }
