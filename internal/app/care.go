@@ -78,6 +78,9 @@ func (a *App) Serve(ctx context.Context) error {
 	if o.Paging, err = a.paging(); err != nil {
 		return err
 	}
+	if o.StatusPage, err = a.statusPage(); err != nil {
+		return err
+	}
 	d, err := NewDaemon(o)
 	if err != nil {
 		return err
@@ -90,7 +93,7 @@ func (a *App) secrets() []secret.Value {
 	for _, t := range a.cfg.Targets {
 		out = append(out, t.Password)
 	}
-	out = append(out, a.cfg.Email.Password, a.cfg.Store.Password)
+	out = append(out, a.cfg.Email.Password, a.cfg.Store.Password, a.cfg.StatusPage.S3.SecretAccessKey, a.cfg.StatusPage.S3.SessionToken)
 	for _, c := range a.cfg.Contacts() {
 		out = append(out, c.URL, c.Secret)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/refloat-db/refloat/internal/secret"
 	"github.com/refloat-db/refloat/internal/server"
 	"github.com/refloat-db/refloat/internal/status"
+	"github.com/refloat-db/refloat/internal/statuspage/site"
 	"github.com/refloat-db/refloat/internal/store/sqlite"
 	"github.com/refloat-db/refloat/internal/target"
 	"github.com/refloat-db/refloat/internal/tracing"
@@ -125,10 +126,11 @@ type DaemonOptions struct {
 	Sources      []Source       // who may post alerts
 	Expected     []ExpectedBeat // signs of life that others give
 	Replies      Replies
-	Trace        *tracing.Tracer // of pages; nil for none
-	Settings     server.Settings // as they were read; without text they are not shown
-	PublicURL    string          // how people reach the listener; empty for no links in pages
-	StopTimeout  time.Duration   // for a graceful stop; default 60 s
+	Trace        *tracing.Tracer    // of pages; nil for none
+	Settings     server.Settings    // as they were read; without text they are not shown
+	PublicURL    string             // how people reach the listener; empty for no links in pages
+	StatusPage   *StatusPageOptions // nil for none
+	StopTimeout  time.Duration      // for a graceful stop; default 60 s
 }
 
 // Daemon is `refloat server`: it keeps the log, beats, watches the slots, runs
@@ -155,6 +157,7 @@ type running struct {
 	doors   *doors
 	peers   *peers
 	inbox   *email.Inbox // answers to pages; nil for none
+	page    *site.Site   // nil for none
 
 	requestsFail bool // used by one goroutine at a time
 	undo         []func(context.Context) error
@@ -282,6 +285,9 @@ func (r *running) start(ctx context.Context) error {
 	}
 	r.startWatching(life)
 	r.startActions(life, r.startIncidents(life))
+	if err := r.startStatusPage(life); err != nil {
+		return err
+	}
 	for _, w := range r.targets {
 		r.later(w.start(life))
 	}

@@ -74,7 +74,7 @@ func (r *running) startPaging(ctx context.Context) error {
 	return nil
 }
 
-// endRemoved ends alerts about nodes and watchdogs that are no longer in the
+// endRemoved ends alerts about nodes, watchdogs and places of the status page that are no longer in the
 // configuration: nobody would.
 func (r *running) endRemoved(ctx context.Context) {
 	known := map[string]bool{}
@@ -84,11 +84,14 @@ func (r *running) endRemoved(ctx context.Context) {
 	for _, x := range r.o.Watchdogs {
 		known["watchdog/"+x.Name] = true
 	}
+	for _, key := range r.o.StatusPage.alertKeys() {
+		known[key] = true
+	}
 	r.pager.mu.Lock()
 	var over []alert.Signal
 	for _, a := range r.pager.alerts {
 		s := a.Signal
-		if a.State == alert.Firing && s.Source == "refloat" && (s.Code == "peer" || s.Code == "watchdog") && !known[s.Key] {
+		if a.State == alert.Firing && s.Source == "refloat" && (s.Code == "peer" || s.Code == "watchdog" || strings.HasPrefix(s.Code, "status-page")) && !known[s.Key] {
 			s.Firing, s.At = false, time.Now()
 			over = append(over, s)
 		}

@@ -88,6 +88,7 @@ var explanations = [...]struct {
 	{tracker.ErrDenied, "tracker-denied", ClassError, "check the tracker's token, and that it may read and make issues in the project"},
 	{tracker.ErrGone, "tracker-unknown", ClassError, "check the tracker's project, and whether the entry was deleted there"},
 	{tracker.ErrBusy, "tracker-unreachable", ClassError, "run it again later: nothing was lost here"},
+	{ErrNoStatusPage, "no-status-page", ClassUsage, "say what clients use, under status_page.services (docs/status-page.md)"},
 	{errNotTaken, "no-server", ClassError, "start refloat server"},
 	{sqlite.ErrNoState, "no-state", ClassError, "start refloat server, or check state_dir"},
 	{sqlite.ErrNewer, "state-newer", ClassError, "use the Refloat that wrote it, or a newer one"},

@@ -6,7 +6,6 @@ import (
 
 	"github.com/refloat-db/refloat/internal/alert"
 	"github.com/refloat-db/refloat/internal/alert/chat"
-	"github.com/refloat-db/refloat/internal/alert/email"
 	"github.com/refloat-db/refloat/internal/alert/webhook"
 	"github.com/refloat-db/refloat/internal/config"
 	"github.com/refloat-db/refloat/internal/schedule"
@@ -29,8 +28,7 @@ func newSenders(c config.Config) (senders, error) {
 		switch alert.Via(x.Via) {
 		case alert.Email:
 			if mail == nil {
-				e := c.Email
-				mail, err = email.New(email.Options{Host: e.Host, Port: e.Port, TLS: email.TLS(e.TLS), From: e.From, Username: e.Username, Password: e.Password, RootCAFile: e.RootCAFile})
+				mail, err = mailSender(c.Email)
 			}
 			out.byContact[id] = mail
 		case alert.Webhook:

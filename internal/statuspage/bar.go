@@ -60,6 +60,9 @@ func barWords(s Service) string {
 	return out + ", " + counted(hit, "day") + " with a disruption"
 }
 
+// Uptime is the uptime of a service in words.
+func (s Service) Uptime() string { return figure(s.Days) }
+
 func figure(days []Day) string {
 	share, known := Uptime(days)
 	switch {

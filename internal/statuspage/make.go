@@ -1,6 +1,7 @@
 package statuspage
 
 import (
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -297,4 +298,19 @@ func (in Input) planned(now time.Time) []Planned {
 	}
 	slices.SortStableFunc(out, func(a, b Planned) int { return a.From.Compare(b.From) })
 	return out
+}
+
+// Same reports whether two publications say the same of how things stand, apart
+// from when they were made and from what grows by the second.
+func Same(a, b Publication) bool {
+	return reflect.DeepEqual(standing(a), standing(b))
+}
+
+func standing(p Publication) Publication {
+	p.WrittenAt, p.ValidUntil = time.Time{}, time.Time{}
+	p.Services = slices.Clone(p.Services)
+	for i := range p.Services {
+		p.Services[i].Days = nil
+	}
+	return p
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/mail"
@@ -218,8 +217,40 @@ type Delivery struct {
 	At         time.Time
 	NotBefore  time.Time
 	State      string // Waiting, Sent or Failed
-	// Attempts are kept as they are given.
-	Attempts json.RawMessage
+	Attempts   []Attempt
+}
+
+// Attempt is one try to send.
+type Attempt struct {
+	At    time.Time `json:"at"`
+	Error string    `json:"error,omitempty"` // empty when it was taken over
+	Said  string    `json:"said,omitempty"`
+}
+
+// pauses grow: who cannot be reached is a stranger, who must not be flooded.
+func pause(n int) time.Duration {
+	all := [...]time.Duration{5 * time.Second, 15 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute}
+	if n < len(all) {
+		return all[n]
+	}
+	return time.Hour
+}
+
+// keepTrying is for how long a message is tried.
+const keepTrying = 24 * time.Hour
+
+// After is the delivery after one more attempt. refused means that the same
+// again is of no use.
+func (d Delivery) After(x Attempt, refused bool) Delivery {
+	d.Attempts = append(slices.Clone(d.Attempts), x)
+	d.NotBefore = x.At.Add(pause(len(d.Attempts) - 1))
+	switch {
+	case x.Error == "":
+		d.State = Sent
+	case refused || d.NotBefore.Sub(d.Attempts[0].At) > keepTrying:
+		d.State = Failed
+	}
+	return d
 }
 
 // States of a delivery.

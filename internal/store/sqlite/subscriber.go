@@ -16,7 +16,7 @@ import (
 // may be, and whoever asks cannot tell. statuspage.ErrBusy when too many wait.
 func (s *Store) AskSubscriber(ctx context.Context, x statuspage.Subscriber, now time.Time) error {
 	err := s.tx(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM subscriber WHERE confirmed IS NULL AND asked < ?`, now.Add(-statuspage.ConfirmWithin).UnixMicro()); err != nil {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM subscriber WHERE confirmed IS NULL AND mailed < ?`, now.Add(-statuspage.ConfirmWithin).UnixMicro()); err != nil {
 			return err
 		}
 		id, again, err := knownSubscriber(ctx, tx, x, now)
@@ -156,7 +156,7 @@ func (s *Store) FanOut(ctx context.Context, n statuspage.Notice, now time.Time) 
 func (s *Store) DueDeliveries(ctx context.Context, now time.Time, limit int) ([]statuspage.Delivery, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT `+subscriberColumns+`, d.key, d.at, d.not_before, d.attempts, coalesce(n.body, '')
 		FROM subscriber_delivery d JOIN subscriber ON subscriber.id = d.subscriber LEFT JOIN subscriber_notice n ON n.key = d.key
-		WHERE d.state = 'waiting' AND d.not_before <= ? AND (subscriber.confirmed IS NOT NULL OR subscriber.asked >= ?) ORDER BY d.not_before, d.subscriber, d.key LIMIT ?`,
+		WHERE d.state = 'waiting' AND d.not_before <= ? AND (subscriber.confirmed IS NOT NULL OR subscriber.mailed >= ?) ORDER BY d.not_before, d.subscriber, d.key LIMIT ?`,
 		now.UnixMicro(), now.Add(-statuspage.ConfirmWithin).UnixMicro(), limit)
 	if err != nil {
 		return nil, fmt.Errorf("read what is due to subscribers: %w", err)
@@ -170,7 +170,10 @@ func (s *Store) DueDeliveries(ctx context.Context, now time.Time, limit int) ([]
 		if d.Subscriber, err = scanSubscriber(rows, &d.Key, &at, &notBefore, &attempts, &body); err != nil {
 			return nil, fmt.Errorf("read what is due to subscribers: %w", err)
 		}
-		d.At, d.NotBefore, d.Attempts = time.UnixMicro(at).UTC(), time.UnixMicro(notBefore).UTC(), json.RawMessage(attempts)
+		d.At, d.NotBefore = time.UnixMicro(at).UTC(), time.UnixMicro(notBefore).UTC()
+		if err := json.Unmarshal([]byte(attempts), &d.Attempts); err != nil {
+			return nil, fmt.Errorf("read what is due to subscribers: %s: %w", d.Key, err)
+		}
 		if body != "" {
 			if err := json.Unmarshal([]byte(body), &d.Notice); err != nil {
 				return nil, fmt.Errorf("read what is due to subscribers: %s: %w", d.Key, err)
@@ -187,8 +190,12 @@ func (s *Store) DueDeliveries(ctx context.Context, now time.Time, limit int) ([]
 // SaveDelivery keeps what came of an attempt. One of somebody who is gone is
 // gone, and that is no error.
 func (s *Store) SaveDelivery(ctx context.Context, d statuspage.Delivery) error {
-	_, err := s.exec(ctx, "keep what came of a message to a subscriber", `UPDATE subscriber_delivery SET not_before = ?, state = ?, attempts = ? WHERE subscriber = ? AND key = ?`,
-		d.NotBefore.UnixMicro(), d.State, string(d.Attempts), d.Subscriber.ID, d.Key)
+	attempts, err := json.Marshal(d.Attempts)
+	if err != nil {
+		return fmt.Errorf("keep what came of a message to a subscriber: %w", err)
+	}
+	_, err = s.exec(ctx, "keep what came of a message to a subscriber", `UPDATE subscriber_delivery SET not_before = ?, state = ?, attempts = ? WHERE subscriber = ? AND key = ?`,
+		d.NotBefore.UnixMicro(), d.State, string(attempts), d.Subscriber.ID, d.Key)
 	return err
 }
 
@@ -203,7 +210,7 @@ func (s *Store) Backlog(ctx context.Context, via string, before time.Time) (n in
 // before a moment.
 func (s *Store) TidySubscribers(ctx context.Context, now, before time.Time) error {
 	err := s.tx(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM subscriber WHERE confirmed IS NULL AND asked < ?`, now.Add(-statuspage.ConfirmWithin).UnixMicro()); err != nil {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM subscriber WHERE confirmed IS NULL AND mailed < ?`, now.Add(-statuspage.ConfirmWithin).UnixMicro()); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `DELETE FROM subscriber_delivery WHERE state <> 'waiting' AND at < ?`, before.UnixMicro()); err != nil {

@@ -12,7 +12,7 @@ CREATE TABLE subscriber (
     asks      INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX subscriber_email ON subscriber (address) WHERE via = 'email';
-CREATE INDEX subscriber_pending ON subscriber (asked) WHERE confirmed IS NULL;
+CREATE INDEX subscriber_pending ON subscriber (mailed) WHERE confirmed IS NULL;
 
 -- Updates that were handed out to subscribers, so that none is twice.
 CREATE TABLE subscriber_notice (
