@@ -108,7 +108,7 @@ func addCommands(g *globals, add func(group string, commands ...*cobra.Command))
 	add("watch", watchCommand(g), headroomCommand(g), outagesCommand(g), alertsCommand(g), ackCommand(g), silenceCommand(g), onCallCommand(g), pageCommand(g), incidentCommand(g), statusPageCommand(g), postmortemCommand(g), actionCommand(g))
 	add("recover", backupsCommand(g), coverageCommand(g), restoreCommand(g), drillCommand(g), proofCommand(g), logFetchCommand(g), logServeCommand(g))
 	add("repo", repoCommand(g), kitCommand(g), journalCommand(g))
-	add("", versionCommand(g))
+	add("", apiCommand(g), versionCommand(g))
 }
 
 // load reads the configuration, or makes one of --repo.

@@ -103,6 +103,7 @@ func (l *loader) check(c *Config) {
 	l.watchdogs(c)
 	l.inbound(c)
 	l.incidents(c)
+	l.chat(c)
 	l.statusPage(c)
 }
 

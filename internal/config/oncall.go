@@ -120,7 +120,7 @@ func (m Moment) in(zone *time.Location) (time.Time, bool) {
 	return d.Instant(alert.Clock(t.Hour()*60+t.Minute()), zone), err == nil
 }
 
-// Contacts are those of all people and teams, by ID.
+// Contacts are those of all people, teams, audiences and rooms, by ID.
 func (c Config) Contacts() map[string]Contact {
 	all := map[string]Contact{}
 	for _, p := range c.People {
@@ -135,6 +135,11 @@ func (c Config) Contacts() map[string]Contact {
 	}
 	for _, a := range c.Incidents.Audiences {
 		for _, x := range a.Contacts {
+			all[x.ID] = x
+		}
+	}
+	for _, m := range c.Chat.Mirror {
+		for _, x := range m.Contacts {
 			all[x.ID] = x
 		}
 	}

@@ -26,6 +26,7 @@ type Config struct {
 	PageTests  PageTests         `yaml:"page_tests" jsonschema_description:"Test pages to those on call."`
 	Inbound    Inbound           `yaml:"inbound" jsonschema_description:"Who may tell this server of trouble, or give a sign of life."`
 	Incidents  Incidents         `yaml:"incidents" jsonschema_description:"When an incident is opened by itself, and who is told of one."`
+	Chat       Chat              `yaml:"chat" jsonschema_description:"Slash commands, and rooms that are told of incidents."`
 	StatusPage StatusPage        `yaml:"status_page" jsonschema_description:"What clients are told, on a page of its own."`
 	People     map[string]Person `yaml:"people" jsonschema_description:"Who can be paged, by name: lower-case letters, digits and inner hyphens."`
 	Teams      map[string]Team   `yaml:"teams" jsonschema_description:"Who answers for targets, and is on call when."`

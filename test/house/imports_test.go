@@ -62,6 +62,9 @@ var mayImport = map[string][]string{
 	"internal/store/storetest":           {"internal/access", "internal/alert", "internal/journal", "internal/status", "internal/statuspage"},
 	"internal/server":                    {"internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"}, // types of what is shown
 	"internal/server/rest":               {"internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
+	"internal/server/slash":              {"internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
+	"internal/client":                    {"internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
+	"internal/mcp":                       {"internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
 	"internal/server/web":                {"internal/server/web/component", "internal/server/web/chart", "internal/server/web/static", "internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
 	"internal/server/web/component":      {"internal/status"}, // how it writes durations
 	"internal/server/web/chart":          {},
@@ -95,6 +98,8 @@ var onlyIn = map[string][]string{
 	"aead.dev/minisign":                   {"internal/proof"},
 	"github.com/coreos/go-oidc":           {"internal/access/oidc"},
 	"mvdan.cc/sh":                         {"internal/audit"},
+	"github.com/danielgtaylor/huma":       {"internal/server/rest"},
+	"github.com/modelcontextprotocol":     {"internal/mcp"},
 	"github.com/a-h/templ":                {"internal/server/web", "internal/server/web/component"},
 }
 
