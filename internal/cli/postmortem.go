@@ -14,12 +14,12 @@ import (
 
 func postmortemCommand(g *globals) *cobra.Command {
 	c := &cobra.Command{
-		Use: "postmortem", Aliases: []string{"pm"}, Short: "Read postmortems and find what contradicts itself in them",
-		Long: `Reads reports of incidents as people write them, in Markdown, plain text or
-HTML, and finds what contradicts itself or was left out. Needs no server and no
-configuration.`,
+		Use: "postmortem", Aliases: []string{"pm"}, Short: "Draft postmortems, read them and find what contradicts itself in them",
+		Long: `Drafts the report of an incident from the journal, reads reports as people write
+them, in Markdown, plain text or HTML, and finds what contradicts itself in them or
+was left out. Reading, linting and rendering need no server and no configuration.`,
 	}
-	c.AddCommand(postmortemReadCommand(g), postmortemLintCommand(g), postmortemNewCommand(g))
+	c.AddCommand(postmortemReadCommand(g), postmortemLintCommand(g), postmortemNewCommand(g), postmortemRenderCommand(g))
 	return c
 }
 

@@ -72,6 +72,35 @@ func (o draftOptions) run(cmd *cobra.Command, g *globals, name string) error {
 	})
 }
 
+func postmortemRenderCommand(g *globals) *cobra.Command {
+	var into, format string
+	c := &cobra.Command{
+		Use: "render FILE", Short: "Write a report in Markdown as HTML or PDF, with a picture of its timeline",
+		Long: `Writes a report, as a team edited it, as one HTML page that needs nothing else, or
+as a PDF. FILE may be - for the standard input.`,
+		Example: "  refloat postmortem render 2026-10-05-shop.md --into report.pdf",
+		Args:    one("report"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			f, err := reportFormat(format, into)
+			if err != nil {
+				return err
+			}
+			if f == app.ReportMarkdown {
+				return usageError{fmt.Errorf("a report is rendered as html or pdf: give --format, or --into with that ending")}
+			}
+			out, err := app.RenderReportFile(args[0], g.stdin, f)
+			if err != nil {
+				return err
+			}
+			return g.deliverReport(out, into)
+		},
+	}
+	c.Flags().StringVar(&into, "into", "", "write to this `file`, which must not exist; its ending gives the format")
+	c.Flags().StringVar(&format, "format", "", "html or pdf (default by the ending of --into)")
+	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"html", "pdf"}, cobra.ShellCompDirectiveNoFileComp))
+	return c
+}
+
 // reportFormat is how a report is written, by its flag or by its file's ending.
 func reportFormat(flag, file string) (app.ReportFormat, error) {
 	f := strings.ToLower(flag)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/refloat-db/refloat/internal/incident"
 	"github.com/refloat-db/refloat/internal/postmortem"
+	"github.com/refloat-db/refloat/internal/postmortem/render"
 )
 
 // words that people and machines might write, and what would mislead who reads
@@ -146,6 +147,24 @@ func TestAnyDraftIsReadBackAndCleanButForItsMarks(t *testing.T) {
 			if p[0].IsZero() != p[1].IsZero() || p[0].Sub(p[1]).Abs() >= time.Second {
 				t.Fatalf("a clock is %s, told as %s", p[0], p[1])
 			}
+		}
+	})
+}
+
+// Whatever people wrote, the report can be shown.
+func TestAnyDraftIsRendered(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := postmortem.Draft(drawFacts(t))
+		md := d.Markdown()
+		page, err := render.HTML(d, md)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := string(page); strings.Count(s, "<mark>") != marks(md) || strings.Contains(s, "<b>x") || strings.Contains(s, `href="https://x/y"`) {
+			t.Fatalf("%d of %d marks\n%s\n%s", strings.Count(s, "<mark>"), marks(md), md, s)
+		}
+		if out, err := render.PDF(d, md); err != nil || len(out) < 10_000 {
+			t.Fatal(len(out), err)
 		}
 	})
 }
