@@ -68,7 +68,12 @@ func (a *App) runDrill(ctx context.Context, repo *repository.Repository, name st
 		return Proof{}, err
 	}
 	a.witnesses(ctx, o.Target, &o)
-	return drill.Run(ctx, o)
+	p, err := drill.Run(ctx, o)
+	if err != nil {
+		return p, err
+	}
+	p.Ways = a.rehearse(ctx, name)
+	return p, nil
 }
 
 // drillOptions are those of a drill of a target.

@@ -63,10 +63,16 @@ type IncidentView struct {
 	Promises []IncidentPromise `json:"promises"` // updates that audiences wait for
 	// Deliveries are those of updates, with every attempt.
 	Deliveries []UpdateDelivery `json:"deliveries"`
+	// Runs is how each recovery stands, by its name; one of which whoever ran it on
+	// this machine is gone is interrupted at once.
+	Runs map[string]incident.RecoveryStanding `json:"runs"`
 }
 
 func incidentView(s Incident, r config.IncidentRules, cadence incident.Cadence, now time.Time) IncidentView {
-	v := IncidentView{Incident: s, Clocks: s.Clocks(now, r.WarnAt), Promises: []IncidentPromise{}, Deliveries: []UpdateDelivery{}}
+	v := IncidentView{Incident: s, Clocks: s.Clocks(now, r.WarnAt), Promises: []IncidentPromise{}, Deliveries: []UpdateDelivery{}, Runs: map[string]incident.RecoveryStanding{}}
+	for _, r := range s.Recoveries {
+		v.Runs[r.Run] = r.Standing(now)
+	}
 	for _, a := range incident.Audiences() {
 		if p, ok := s.NextUpdate(a, cadence); ok {
 			v.Promises = append(v.Promises, p)
@@ -169,6 +175,9 @@ func (a *App) Incident(ctx context.Context, name string) (v IncidentView, err er
 	}
 	c := a.circles()
 	v = incidentView(x, c.Rules, c.cadence(), time.Now())
+	for _, r := range x.Recoveries {
+		v.Runs[r.Run] = a.standing(x.ID, r, time.Now())
+	}
 	v.Deliveries, err = updateDeliveries(ctx, s, x.ID)
 	return v, err
 }

@@ -34,6 +34,8 @@ type (
 	RecoveryReason = recovery.Reason
 	RecoveryRun    = incident.Recovery
 	RecoveryName   = recovery.Name
+
+	RecoveryStanding = incident.RecoveryStanding
 )
 
 // Words that can be completed.

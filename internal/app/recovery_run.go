@@ -203,6 +203,33 @@ func (a *App) lockRun(id, run string) (func() error, error) {
 	return l.Unlock, nil
 }
 
+// standing is how a run stands, as this machine can tell: where whoever runs it
+// should be here, and nobody holds it, it is interrupted at once.
+func (a *App) standing(id string, v incident.Recovery, now time.Time) incident.RecoveryStanding {
+	at := v.Standing(now)
+	i := v.Current()
+	if at != incident.RecoveryRunning || i < 0 {
+		return at
+	}
+	host, err := os.Hostname()
+	if err != nil || v.Progress[i].Host != host {
+		return at
+	}
+	path := filepath.Join(a.cfg.StateDir, "recovery-"+id+"-"+v.Run+".lock")
+	if _, err := os.Stat(path); err != nil {
+		return at
+	}
+	l := flock.New(path, flock.SetFlag(os.O_RDONLY))
+	free, err := l.TryRLock()
+	if err != nil || !free {
+		return at
+	}
+	if err := l.Unlock(); err != nil {
+		return at
+	}
+	return incident.RecoveryInterrupted
+}
+
 func (r *runner) recovery() *incident.Recovery { return r.x.Recovery(r.run) }
 
 // act does one thing in the incident, also when the run is being cancelled: what

@@ -84,6 +84,12 @@ func showProof(w io.Writer, p app.Proof) {
 			fmt.Fprintf(w, "      %s\n", e)
 		}
 	}
+	for _, way := range p.Ways {
+		fmt.Fprintf(w, "  way back: %s (%s)\n", way.Title, way.Name)
+		for _, c := range way.Checks {
+			fmt.Fprintf(w, "    %-14s %s: %s\n", c.Outcome, c.Title, c.Detail)
+		}
+	}
 	for _, ph := range p.Phases {
 		fmt.Fprintf(w, "  phase %-8s %s\n", ph.Name, spanText(ph.Took))
 	}

@@ -228,7 +228,7 @@ func showIncidentParts(w io.Writer, x app.IncidentView) {
 	}
 	if part("recoveries", len(x.Recoveries)) {
 		for _, r := range x.Recoveries {
-			showRun(w, x.ID, r)
+			showRun(w, x.ID, r, x.Runs[r.Run])
 		}
 	}
 	if part("tasks", len(x.Tasks)) {

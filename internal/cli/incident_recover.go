@@ -210,7 +210,7 @@ func (g *globals) runRecovery(cmd *cobra.Command, a *app.App, f *recoverFlags, r
 	if told, terr := bar.done("recovery", r); terr != nil {
 		return terr
 	} else if !told {
-		if perr := g.print(r, func(w io.Writer) { showRun(w, x.ID, *r) }); perr != nil {
+		if perr := g.print(r, func(w io.Writer) { showRun(w, x.ID, *r, r.Standing(time.Now())) }); perr != nil {
 			return perr
 		}
 	}
@@ -301,8 +301,7 @@ func showSteps(w io.Writer, x app.RecoveryWay) {
 }
 
 // showRun is how a run stands, and what is next.
-func showRun(w io.Writer, id string, r app.RecoveryRun) {
-	at := r.Standing(time.Now())
+func showRun(w io.Writer, id string, r app.RecoveryRun, at app.RecoveryStanding) {
 	out := string(at)
 	if r.Outcome != "" {
 		out = strings.ToUpper(r.Outcome)

@@ -40,7 +40,7 @@ func HTML(s Stored) ([]byte, error) {
 	var b bytes.Buffer
 	err = t.Execute(&b, map[string]any{
 		"Proof": s.Proof, "Verdict": verdictWords(s.Proof.Verdict), "Facts": factsOf(s.Proof), "Bars": bars, "ChartHeight": 24*len(bars) + 4,
-		"Checks": checkRows(s.Proof.Checks), "Key": key, "Hash": s.Hash(),
+		"Checks": checkRows(s.Proof.Checks), "Ways": wayRows(s.Proof.Ways), "Key": key, "Hash": s.Hash(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("render proof %s: %w", s.Proof.ID, err)
@@ -122,6 +122,19 @@ func checkRows(checks []Check) []checkRow {
 			took = round(c.Took)
 		}
 		rows = append(rows, checkRow{Title: c.Title, Detail: c.Detail, Class: class, Took: took, Outcome: strings.ToUpper(string(c.Outcome[:min(1, len(c.Outcome))])) + string(c.Outcome[min(1, len(c.Outcome)):]), Evidence: c.Evidence})
+	}
+	return rows
+}
+
+type wayRow struct {
+	Title  string
+	Checks []checkRow
+}
+
+func wayRows(ways []Way) []wayRow {
+	rows := make([]wayRow, 0, len(ways))
+	for _, w := range ways {
+		rows = append(rows, wayRow{w.Title, checkRows(w.Checks)})
 	}
 	return rows
 }

@@ -96,6 +96,30 @@ type Proof struct {
 	Phases        []Phase         `json:"phases"`
 	Checks        []Check         `json:"checks"`
 	Accepted      []string        `json:"accepted,omitempty"` // risks that the configuration accepts, such as unlogged tables
+	Ways          []Way           `json:"ways,omitempty"`     // back, and whether each was open; no part of the verdict
+}
+
+// Way is a way back out of an outage, and what it needs: looked at while nothing
+// was wrong, and not tried. It says nothing of the restore that was drilled.
+type Way struct {
+	Name   string  `json:"way"` // wait, restart, promote, restore-latest, restore-to
+	Title  string  `json:"title"`
+	Checks []Check `json:"checks"`
+}
+
+// Open sums the way up: failed when something that it needs does not hold, could
+// not run when something could not be looked at.
+func (w Way) Open() Outcome {
+	out := Passed
+	for _, c := range w.Checks {
+		switch c.Outcome {
+		case CheckFailed:
+			return CheckFailed
+		case CouldNotRun:
+			out = CouldNotRun
+		}
+	}
+	return out
 }
 
 // Subject names the chain that a proof belongs to: the target's own, or that of

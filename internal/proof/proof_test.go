@@ -299,3 +299,28 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// A proof of before there were ways reads as it was, and says the same bytes
+// again; ways that are not open change no verdict.
+func TestWaysAreNoPartOfTheVerdict(t *testing.T) {
+	old := Proof{Format: Format, ID: "main-00000001-x", Target: "main", Verdict: Proven, Checks: []Check{{Name: "a", Outcome: Passed}}}
+	before, err := Encode(old)
+	if err != nil || bytes.Contains(before, []byte("ways")) {
+		t.Fatalf("%s %v", before, err)
+	}
+	read, err := Decode(before)
+	if err != nil || read.Ways != nil {
+		t.Fatalf("%+v %v", read, err)
+	}
+	if again, err := Encode(read); err != nil || !bytes.Equal(again, before) {
+		t.Errorf("%s %v", again, err)
+	}
+	old.Ways = []Way{{Name: "promote", Title: "Promote", Checks: []Check{{Name: "standby", Outcome: CheckFailed, Detail: "none"}, {Name: "x", Outcome: CouldNotRun}}}}
+	now, err := Encode(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if read, err = Decode(now); err != nil || read.Verdict != Proven || read.Ways[0].Open() != CheckFailed {
+		t.Errorf("%+v %v", read, err)
+	}
+}

@@ -118,7 +118,7 @@ func (v Verdict) newer(c Card, m Meant, add func(string, ...any)) {
 		case here.Timeline > there.Timeline || here.Timeline == there.Timeline && here.LSN > there.LSN:
 			add("its log is at %s, the repository's ends at %s: it may have work that the repository lacks", here, there)
 		default:
-			add("the repository's log reaches %s, past %s where it was last seen", there, here)
+			add("the repository's log reaches %s; its own was last seen at %s", there, here)
 		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 
 const noDrillOf = "not measured: no drill rehearses this on production"
 
+const nothingWrong = "it serves, and nothing says what is wrong with it: say so with --reason"
+
 // crashKeeps says why a figure for a crash recovery is not given.
 const crashKeeps = "not measured: PostgreSQL replays what it acknowledged from its own log, unless fsync or synchronous_commit is off; it is measured by the heartbeat once it serves"
 
@@ -21,6 +23,8 @@ func wait(f Facts) Way {
 	switch {
 	case f.Reason == Starting:
 		p.Met, p.Detail = Holds, "it refuses sessions and says so"
+	case f.Reason == Unknown && f.Serves.Seen && f.Serves.Value:
+		p.Met, p.Detail = Fails, nothingWrong
 	case f.Server.Dead():
 		p.Met, p.Detail = Fails, "no process of it lives: there is nothing to wait for"
 	case f.Reason != Crash && f.Reason != Unknown:
@@ -52,6 +56,10 @@ func restart(f Facts) Way {
 	}
 	trouble := Precondition{Name: "helps", Title: "A restart can mend this", Met: Holds, Detail: string(f.Reason)}
 	switch f.Reason {
+	case Unknown:
+		if f.Serves.Seen && f.Serves.Value {
+			trouble.Met, trouble.Detail = Fails, nothingWrong
+		}
 	case DataDeleted:
 		trouble.Met, trouble.Detail = Fails, "what was deleted stays deleted"
 	case DiskFull:
@@ -228,9 +236,11 @@ func (f Facts) restoring(w *Way, covered Precondition, bytes int64, to string) {
 	if second && strings.TrimSpace(f.Answers[AskSecondPrimary]) == "" {
 		return // it ends with a directory that was checked; nothing is started beside a primary unasked
 	}
-	w.Steps = append(w.Steps,
-		Step{ID: StepStart, Title: "Start a server on it", ByHand: len(f.Grants.Start) == 0, Commands: f.startCommands()},
-		Step{ID: StepAnswers, Title: "Wait until it serves at the target's address", Commands: []Command{}}, f.verifyStep())
+	w.Steps = append(w.Steps, Step{ID: StepStart, Title: "Start a server on it", ByHand: len(f.Grants.Start) == 0, Commands: f.startCommands()})
+	if second {
+		return // what answers at the target's address is the other one
+	}
+	w.Steps = append(w.Steps, Step{ID: StepAnswers, Title: "Wait until it serves at the target's address", Commands: []Command{}}, f.verifyStep())
 }
 
 func (f Facts) destination() Precondition {

@@ -57,6 +57,12 @@ func alive(f Facts) Facts {
 	return f
 }
 
+func serves(f Facts) Facts {
+	f = alive(f)
+	f.Serves = target.Seen(true)
+	return f
+}
+
 func remote(f Facts) Facts {
 	f.Server.Here, f.Server.Directory, f.Server.Alive = target.Seen(false), target.Unseen[string]("it is on another machine"), target.Unseen[bool]("nobody answers")
 	f.Server.SystemID = target.Unseen[target.SystemID]("it does not answer")
@@ -95,6 +101,7 @@ func TestWhatIsRecommended(t *testing.T) {
 		"deleted":                           {alive(dead(DataDeleted)), RestoreTo},
 		"deleted, the point is not covered": {alive(uncovered), ""},
 		"unknown":                           {dead(Unknown), Restart},
+		"unknown, and it serves":            {serves(dead(Unknown)), RestoreLatest},
 	} {
 		all := Ways(c.facts)
 		got := Name("")

@@ -115,6 +115,32 @@ func (b *bed) outage() {
 	})
 }
 
+// killedInTheRestore runs refloat and kills it once it has begun to write.
+func (b *bed) killedInTheRestore(into string, args ...string) {
+	b.t.Helper()
+	cmd := b.command(args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		b.t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-ended:
+			b.t.Fatalf("it ended before it was killed: %v", err)
+		case <-tick.C:
+			if _, err := os.Stat(filepath.Join(into, "refloat-restore-incomplete")); err == nil {
+				_ = syscall.Kill(cmd.Process.Pid, syscall.SIGKILL)
+				<-ended
+				return
+			}
+		}
+	}
+}
+
 func TestGuidedRestoreOfAKilledServer(t *testing.T) {
 	b := inCare(t, pgCtl)
 	b.prod.Kill(t)
@@ -160,7 +186,14 @@ func TestGuidedRestoreOfAKilledServer(t *testing.T) {
 		t.Error("something was restored before it was confirmed")
 	}
 	endsWithTest(t, into)
-	out := b.must("incident", "recover", "1", "--confirm", "r1", "--as", "ben")
+	b.killedInTheRestore(into, "incident", "recover", "1", "--confirm", "r1", "--as", "ben")
+	if shown := b.must("incident", "show", "1"); !strings.Contains(shown, "INTERRUPTED") || strings.Contains(shown, "RECOVERED") {
+		t.Error(shown)
+	}
+	if r := b.incident().Recoveries[0]; r.Current() != 1 || r.Outcome != "" || r.Progress[1].State != incident.StepRunning {
+		t.Errorf("%+v", r)
+	}
+	out := b.must("incident", "recover", "1", "--run", "r1", "--as", "ben")
 	if !strings.Contains(out, "RECOVERED") {
 		t.Error(out)
 	}
@@ -169,6 +202,9 @@ func TestGuidedRestoreOfAKilledServer(t *testing.T) {
 	}
 	s := b.incident()
 	r := s.Recoveries[0]
+	if r.Progress[1].Tries != 2 {
+		t.Errorf("%+v", r.Progress[1])
+	}
 	if r.Outcome != incident.RecoveryRecovered || r.ConfirmedBy != "ben" || r.ChosenBy != "ada" || r.Confirmed != "second person" || r.Verification == nil || r.Verification.Verdict != "proven" || len(s.Unread) != 0 {
 		t.Errorf("%+v", r)
 	}
@@ -186,4 +222,102 @@ func TestGuidedRestoreOfAKilledServer(t *testing.T) {
 	}
 	b.until("the outage is over", func() bool { return b.incident().Serves() })
 	b.refused(1, "is over", "--run", "r1")
+}
+
+// One server, one standby: each way but the restore to the latest point is gone,
+// or refused for what would go wrong.
+func TestGuidedWaysOfAServerWithAStandby(t *testing.T) {
+	var standby *targettest.Cluster
+	port := targettest.FreePort(t)
+	b := inCare(t, func(b *bed) string {
+		standby = targettest.StartStandby(b.t, b.prod, nil)
+		start := strings.Replace(pgCtl(b), " -w ", fmt.Sprintf(" -o '-c port=%d' -w ", port), 1)
+		return start + "      standby: " + standby.DSN("postgres") + "\n      promote: sql\n"
+	})
+	// What is acknowledged is on the standby, so that nothing may be lost.
+	b.prod.Exec(t, "ALTER SYSTEM SET synchronous_standby_names = 'walreceiver'")
+	b.prod.Exec(t, "SELECT pg_reload_conf()")
+	ways := map[string]string{}
+	if p := b.mustProve(); len(p.Ways) != 5 {
+		t.Fatalf("%+v", p.Ways)
+	} else {
+		for _, w := range p.Ways {
+			ways[w.Name] = string(w.Open())
+			for _, c := range w.Checks {
+				t.Logf("%s: %s %s: %s", w.Name, c.Outcome, c.Name, c.Detail)
+			}
+		}
+	}
+	if ways["promote"] != "passed" || ways["wait"] != "passed" || ways["restart"] != "could not run" || ways["restore-to"] != "passed" {
+		t.Errorf("%v", ways)
+	}
+	if shown := b.must("proof", "show", "main"); !strings.Contains(shown, "way back: Promote the standby (promote)") || !strings.Contains(shown, "a person does it") {
+		t.Error(shown)
+	}
+	b.must("proof", "verify", "main")
+
+	// Somebody deletes rows; the server lives.
+	xid := b.prod.Query(t, "DELETE FROM orders WHERE id > 700; SELECT pg_current_xact_id()")
+	b.prod.Exec(t, "INSERT INTO orders VALUES (9000)")
+	b.shipped()
+	b.must("incident", "open", "orders are gone", "--target", "main")
+	into := filepath.Join(targettest.TempDir(t), "before")
+	o := b.offer("--to", "xid:"+xid, "--into", into)
+	if w := o.Ways[0]; o.Reason != "data-deleted" || w.Name != recovery.RestoreTo || !w.Recommended || w.Loss.Known || len(w.Steps) != 3 {
+		t.Errorf("%s %+v", o.Reason, w)
+	}
+	if c := o.Cards; len(c) != 2 || !c[0].Primary() || !c[0].Commit.Seen || c[1].Role.Value != recovery.RoleStandby || c[1].Verdict.Is != recovery.IsMeant {
+		t.Errorf("%+v", c)
+	}
+	b.refused(1, "two primaries would be the result", "--way", "promote", "--confirm-target", "main")
+	b.refused(1, "a server is running on", "--way", "restore-latest", "--into", b.prod.Dir, "--confirm-target", "main")
+	b.refused(1, "a server is running on", "--way", "restore-latest", "--into", b.prod.Dir, "--delta", "--confirm-target", "main")
+	b.refused(1, "what was deleted stays deleted", "--way", "restart", "--reason", "data-deleted", "--confirm-target", "main")
+	b.refused(1, "nothing says what is wrong with it", "--way", "restart", "--confirm-target", "main")
+	b.refused(2, "just before latest cannot be restored", "--way", "restore-to", "--to", "latest", "--into", into, "--confirm-target", "main")
+	endsWithTest(t, into)
+	out := b.must("incident", "recover", "1", "--way", "restore-to", "--to", "xid:"+xid, "--into", into, "--second-primary", "to copy the rows from", "--confirm-target", "main")
+	if !strings.Contains(out, "RECOVERED") {
+		t.Error(out)
+	}
+	beside := targettest.Adopt(t, into, 15, port)
+	if n := beside.Query(t, "SELECT count(*) || ' ' || max(id) FROM orders"); n != "1500 1500" {
+		t.Errorf("before the rows were deleted there were %s", n)
+	}
+	if n := b.prod.Query(t, "SELECT count(*) || ' ' || max(id) FROM orders"); n != "701 9000" {
+		t.Errorf("production was touched: %s", n)
+	}
+	if s := b.incident(); s.DataLoss != nil {
+		t.Errorf("a restore beside production lost nothing: %+v", s.DataLoss)
+	}
+
+	// The server is killed. A person starts it again, as nothing grants that.
+	b.prod.Kill(t)
+	b.until("the outage joins the incident", func() bool { return !b.incident().Serves() })
+	out = b.must("incident", "recover", "1", "--way", "restart", "--confirm-target", "main")
+	if !strings.Contains(out, "now, by hand: Restart the server") || !strings.Contains(out, "-D "+b.prod.Dir) || !strings.Contains(out, "--run r2 --done restart") {
+		t.Error(out)
+	}
+	b.refused(1, "step restart comes first", "--run", "r2", "--done", "verify")
+	b.prod.Start(t)
+	out = b.must("incident", "recover", "1", "--run", "r2", "--done", "restart", "--note", "started it")
+	s := b.incident()
+	if r := s.Recoveries[1]; r.Outcome != incident.RecoveryRecovered || s.DataLoss == nil || s.DataLoss.Loss != 0 || !strings.Contains(s.DataLoss.Source, "every acknowledged heartbeat is there") {
+		t.Errorf("%+v\n%+v\n%s", r, s.DataLoss, out)
+	}
+	b.until("the outage is over", func() bool { return b.incident().Serves() })
+
+	// It is killed again, for good. The standby takes over.
+	b.prod.Kill(t)
+	b.until("it is down again", func() bool { return !b.incident().Serves() })
+	if w := recovery.Find(b.offer().Ways, recovery.Promote); !w.Possible() || !w.Loss.Known || w.Loss.Value > 10*time.Second {
+		t.Errorf("%+v", w)
+	}
+	out = b.must("incident", "recover", "1", "--way", "promote", "--confirm-target", "main")
+	if n, err := standby.TryQuery("SELECT pg_is_in_recovery() || ' ' || max(id) FROM orders"); err != nil || n != "false 9000" {
+		t.Errorf("%s %v\n%s", n, err, out)
+	}
+	if r := b.incident().Recoveries[2]; r.Outcome != incident.RecoveryRecovered || r.Verification.Loss == nil || !strings.Contains(r.Verification.LossBy, "every acknowledged heartbeat is there") {
+		t.Errorf("%+v", r)
+	}
 }
