@@ -55,6 +55,8 @@ type Signal struct {
 	Next     string            `json:"next,omitempty"`   // what to do
 	Team     string            `json:"team,omitempty"`   // who answers for it; empty for the target's
 	Labels   map[string]string `json:"labels,omitempty"` // as an outside source gave them
+	// Opens asks that an incident be opened for it, however grave it is.
+	Opens bool `json:"opens,omitempty"`
 }
 
 // State is where an alert stands.

@@ -59,7 +59,7 @@ func (a *App) Serve(ctx context.Context) error {
 	}
 	o.Replies = Replies{Address: a.cfg.Email.Replies.Address, Listen: a.cfg.Email.Replies.Listen}
 	for _, s := range a.cfg.Inbound.Sources {
-		o.Sources = append(o.Sources, Source{Name: s.Name, Token: s.Token, Team: s.Team, Read: inboundReader(s.Kind)})
+		o.Sources = append(o.Sources, Source{Name: s.Name, Token: s.Token, Team: s.Team, Incidents: s.Incidents, Read: inboundReader(s.Kind)})
 	}
 	for _, h := range a.cfg.Inbound.Heartbeats {
 		o.Expected = append(o.Expected, ExpectedBeat{Token: h.Token, Expected: alert.Expected{Name: h.Name, Every: h.Every.Std(), Grace: h.Grace.Std(), Team: h.Team, Severity: alert.Severity(h.Severity)}})
@@ -102,6 +102,9 @@ func (a *App) secrets() []secret.Value {
 	}
 	for _, h := range a.cfg.Inbound.Heartbeats {
 		out = append(out, h.Token)
+	}
+	for _, s := range a.cfg.Chat.Slash {
+		out = append(out, s.Secret)
 	}
 	for _, w := range a.cfg.Watchdogs {
 		out = append(out, w.URL, w.Token)

@@ -26,6 +26,8 @@ type Source struct {
 	Name  string
 	Token secret.Value
 	Team  string
+	// Incidents lets it ask that an incident be opened.
+	Incidents bool
 	// Read turns what it posts into signals.
 	Read func(source string, body []byte, now time.Time) ([]alert.Signal, error)
 }
@@ -149,6 +151,9 @@ func (d *doors) receive(ctx context.Context, name, token string, body []byte) er
 		if err != nil {
 			return fmt.Errorf("%w: %w", server.ErrMessage, err)
 		}
+		if !s.Incidents {
+			d.withoutIncidents(ctx, name, all)
+		}
 		for _, x := range all {
 			if x.Team == "" {
 				x.Team = s.Team
@@ -158,6 +163,17 @@ func (d *doors) receive(ctx context.Context, name, token string, body []byte) er
 		return d.r.pager.kept(ctx)
 	}
 	return server.ErrDenied
+}
+
+// withoutIncidents takes away what a source may not ask for. Its alerts are taken
+// all the same: none is lost over it.
+func (d *doors) withoutIncidents(ctx context.Context, name string, all []alert.Signal) {
+	for i := range all {
+		if all[i].Opens {
+			all[i].Opens = false
+			d.r.log.WarnContext(ctx, "a source asks for an incident and may not: the alert is taken, and opens none by this; set incidents: true for it", "source", name, "key", all[i].Key)
+		}
+	}
 }
 
 func (d *doors) beat(ctx context.Context, name, token string) error {

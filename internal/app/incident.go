@@ -83,12 +83,13 @@ func incidentView(s Incident, r config.IncidentRules, cadence incident.Cadence, 
 
 // IncidentOptions say what opens incidents, and who is told of them.
 type IncidentOptions struct {
-	Rules  config.IncidentRules
-	Roster alert.Roster
+	Rules   config.IncidentRules
+	Roster  alert.Roster
+	Mirrors []config.Mirror // rooms that are told what happens
 }
 
 func (a *App) circles() IncidentOptions {
-	return IncidentOptions{a.cfg.Incidents.Rules, a.cfg.Roster}
+	return IncidentOptions{a.cfg.Incidents.Rules, a.cfg.Roster, a.cfg.Chat.Mirror}
 }
 
 // of is who an audience is now. Responders are whoever is on call unless the

@@ -129,10 +129,11 @@ func (m *incidentRoom) homeOf(a alert.Alert) (*incident.State, bool) {
 
 // opens reports whether an alert opens an incident by itself. That of an outage
 // does not: the outage does. Nor does one that is held back, or that has not
-// been looked at yet.
+// been looked at yet. One whose source asks for it does, however grave it is.
 func (m *incidentRoom) opens(a alert.Alert) bool {
 	s := a.Signal
-	return m.Rules.Alerts != "" && s.Severity.Rank() >= m.Rules.Alerts.Rank() && a.State == alert.Firing && a.HeldBy == "" && !a.PagedFrom.IsZero() &&
+	grave := m.Rules.Alerts != "" && s.Severity.Rank() >= m.Rules.Alerts.Rank()
+	return (grave || s.Opens) && a.State == alert.Firing && a.HeldBy == "" && !a.PagedFrom.IsZero() &&
 		(s.Code != status.AlarmOutage || s.Target == "" || m.Rules.Outages == "")
 }
 

@@ -102,9 +102,10 @@ func (b *updateBox) work(ctx context.Context, incidents []*incident.State, now t
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	out := map[string][]incident.Command{}
+	first := b.first()
 	for id, d := range b.all {
 		switch {
-		case d.flying:
+		case d.flying, d.State == alert.Waiting && d.Order > first[d.Contact.ID] && first[d.Contact.ID] > 0:
 		case d.State == alert.Waiting && !d.NotBefore.After(now):
 			d.flying = true
 			m := d.message(now)
@@ -115,6 +116,17 @@ func (b *updateBox) work(ctx context.Context, incidents []*incident.State, now t
 			} else {
 				out[d.Incident] = append(out[d.Incident], d.result())
 			}
+		}
+	}
+	return out
+}
+
+// first is, for each contact that is told something in order, what comes next.
+func (b *updateBox) first() map[string]int64 {
+	out := map[string]int64{}
+	for _, d := range b.all {
+		if c := d.Contact.ID; d.Order > 0 && d.State == alert.Waiting && (out[c] == 0 || d.Order < out[c]) {
+			out[c] = d.Order
 		}
 	}
 	return out

@@ -42,17 +42,20 @@ type incidentRoom struct {
 	restorable func(target string) time.Time // up to which the log is stored; nil for unknown
 	box        *updateBox
 
-	all    map[string]*incident.State
-	order  []*incident.State // as they were opened
-	said   map[string]bool   // words to who has a role, by name
-	last   int64             // sequence number of the last event that was read
-	since  time.Time
-	failed bool
+	all      map[string]*incident.State
+	order    []*incident.State // as they were opened
+	said     map[string]bool   // words to who has a role, by name
+	mirrored map[string]int64  // sequence number up to which rooms were told, by incident
+	redact   func(string) string
+	last     int64 // sequence number of the last event that was read
+	since    time.Time
+	failed   bool
 }
 
 // startIncidents begins to look, and returns what sends words to people.
 func (r *running) startIncidents(ctx context.Context) *updateBox {
 	m := newIncidentRoom(r.o.Incidents, r.state, r.pager, r.log)
+	m.redact = redactor(r.o.Secrets)
 	m.restorable = func(id string) time.Time {
 		for _, w := range r.targets {
 			if string(w.Target) == id {
@@ -84,7 +87,7 @@ func (r *running) startIncidents(ctx context.Context) *updateBox {
 func newIncidentRoom(o IncidentOptions, store incidentStore, p *pager, log *slog.Logger) *incidentRoom {
 	return &incidentRoom{
 		IncidentOptions: o, objectives: map[string]incident.Objectives{}, store: store, pager: p, log: log,
-		box: newUpdateBox(store, p, log), all: map[string]*incident.State{}, said: map[string]bool{},
+		box: newUpdateBox(store, p, log), all: map[string]*incident.State{}, said: map[string]bool{}, mirrored: map[string]int64{}, redact: redactor(nil),
 	}
 }
 
@@ -112,7 +115,7 @@ func (m *incidentRoom) look(ctx context.Context, now time.Time) error {
 	// was met while no server ran.
 	errs = append(errs, m.seeOutages(ctx, now), m.seeAlerts(ctx, now))
 	for _, s := range m.order {
-		errs = append(errs, m.offer(ctx, s, now), m.tellRoles(ctx, s, now), m.tellClocks(ctx, s.ID, now), m.remind(ctx, s.ID, now))
+		errs = append(errs, m.offer(ctx, s, now), m.tellRoles(ctx, s, now), m.tellClocks(ctx, s.ID, now), m.remind(ctx, s.ID, now), m.mirror(ctx, s, now))
 	}
 	m.signal(ctx, now)
 	for id, results := range m.box.work(ctx, m.order, now) {

@@ -27,6 +27,7 @@ type UpdateDelivery struct {
 	All      []alert.Attempt   `json:"all"`
 	Notice   bool              `json:"notice,omitempty"` // a word to who has a role, not an update
 	Over     bool              `json:"over,omitempty"`   // the incident was resolved when it was written
+	Order    int64             `json:"order,omitempty"`  // of what goes to one contact in order; 0 for what need not
 
 	flying bool
 }

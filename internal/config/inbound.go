@@ -23,6 +23,7 @@ type Source struct {
 	TokenFile string `yaml:"token_file" jsonschema_description:"File that holds its token, of 16 characters at least, which it sends as Authorization: Bearer."`
 	TokenEnv  string `yaml:"token_env" jsonschema_description:"Environment variable that holds the token."`
 	Team      string `yaml:"team" jsonschema_description:"Which team answers for alerts that name none."`
+	Incidents bool   `yaml:"incidents" jsonschema_description:"It may ask that an incident be opened for an alert, however grave it is. Default: false."`
 
 	Token secret.Value `yaml:"-"`
 }

@@ -74,7 +74,7 @@ func Alertmanager(source string, body []byte, now time.Time) ([]alert.Signal, er
 			Summary: clip(cmp.Or(a.Annotations["summary"], a.Annotations["title"], name)),
 			Detail:  clip(cmp.Or(a.Annotations["description"], a.Annotations["message"])),
 			Next:    clip(cmp.Or(a.Annotations["runbook_url"], a.GeneratorURL)),
-			Target:  clip(a.Labels["refloat_target"]), Team: clip(a.Labels["team"]),
+			Target:  clip(a.Labels["refloat_target"]), Team: clip(a.Labels["team"]), Opens: a.Labels["refloat_incident"] == "true",
 		}
 		if !s.Firing {
 			s.At = moment(a.EndsAt, now)
@@ -127,6 +127,7 @@ type message struct {
 	Next     string            `json:"next"`
 	Team     string            `json:"team"`
 	At       time.Time         `json:"at"`
+	Incident bool              `json:"incident"` // one is to be opened for it
 	Labels   map[string]string `json:"labels"`
 }
 
@@ -162,7 +163,7 @@ func Generic(source string, body []byte, now time.Time) ([]alert.Signal, error) 
 		out = append(out, alert.Signal{
 			Key: "in/" + source + "/" + clip(m.Key), Firing: m.Status != "resolved", Code: "in-" + source, Source: source, At: moment(m.At, now),
 			Severity: cmp.Or(alert.Severity(m.Severity), alert.High), Summary: clip(m.Summary), Detail: clip(m.Detail), Next: clip(m.Next),
-			Target: clip(m.Target), Team: clip(m.Team), Labels: m.Labels,
+			Target: clip(m.Target), Team: clip(m.Team), Labels: m.Labels, Opens: m.Incident,
 		})
 	}
 	return out, nil

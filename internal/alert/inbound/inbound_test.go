@@ -67,6 +67,8 @@ func TestAClockAheadMovesNothingIntoTheFuture(t *testing.T) {
 func FuzzInbound(f *testing.F) {
 	f.Add([]byte(fromAlertmanager))
 	f.Add([]byte(`{"key":"a","summary":"x"}`))
+	f.Add([]byte(`{"key":"a","summary":"x","incident":true}`))
+	f.Add([]byte(`{"key":"a","summary":"x","incident":"yes"}`))
 	f.Add([]byte(`[{"key":"\xff","summary":"x","status":"resolved"}]`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, read := range []func(string, []byte, time.Time) ([]alert.Signal, error){Alertmanager, Generic} {
@@ -77,6 +79,9 @@ func FuzzInbound(f *testing.F) {
 			for _, s := range all {
 				if s.Severity.Rank() == 0 || s.At.After(now) || s.At.IsZero() || !strings.HasPrefix(s.Key, "in/x/") || len(s.Summary) > 5*maxText {
 					t.Errorf("%+v", s)
+				}
+				if s.Opens && !strings.Contains(strings.ToLower(string(body)), "incident") && !strings.Contains(string(body), "\\u") {
+					t.Errorf("asks for an incident that nobody asked for: %+v", s)
 				}
 			}
 		}
