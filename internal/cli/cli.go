@@ -105,7 +105,8 @@ proof.
 
 func addCommands(g *globals, add func(group string, commands ...*cobra.Command)) {
 	add("care", initCommand(g), configCommand(g), checkCommand(g), explainCommand(g), serverCommand(g), statusCommand(g), backupCommand(g), logCommand(g), retentionCommand(g))
-	add("watch", watchCommand(g), headroomCommand(g), outagesCommand(g), alertsCommand(g), ackCommand(g), silenceCommand(g), onCallCommand(g), pageCommand(g), incidentCommand(g), statusPageCommand(g), postmortemCommand(g), actionCommand(g))
+	add("watch", watchCommand(g), headroomCommand(g), outagesCommand(g), alertsCommand(g), ackCommand(g), silenceCommand(g), onCallCommand(g), pageCommand(g), incidentCommand(g), statusPageCommand(g))
+	add("watch", postmortemCommand(g), actionCommand(g), reportCommand(g))
 	add("recover", backupsCommand(g), coverageCommand(g), restoreCommand(g), drillCommand(g), proofCommand(g), logFetchCommand(g), logServeCommand(g))
 	add("repo", repoCommand(g), kitCommand(g), journalCommand(g))
 	add("", apiCommand(g), versionCommand(g))

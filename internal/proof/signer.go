@@ -118,6 +118,16 @@ func (s *Signer) sign(p Proof, signed []byte) ([]byte, error) {
 	return r.SignWithComments(s.key, trusted, "signature from refloat"), nil
 }
 
+// SignFile returns the content of a .minisig file over a file that is no proof.
+// The trusted comment is one line that says what it is.
+func (s *Signer) SignFile(content []byte, trusted string) ([]byte, error) {
+	r := minisign.NewReader(bytes.NewReader(content))
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	return r.SignWithComments(s.key, trusted, "signature from refloat"), nil
+}
+
 // Verify reports whether signature is key's over exactly these bytes.
 func (k PublicKey) Verify(signed, signature []byte) bool {
 	r := minisign.NewReader(bytes.NewReader(signed))

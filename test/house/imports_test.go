@@ -76,19 +76,22 @@ var mayImport = map[string][]string{
 	"internal/access/oidc":               {"internal/access"},
 	"internal/action":                    {},
 	"internal/action/tracker":            {"internal/action"},
+	"internal/trend":                     {"internal/action", "internal/incident", "internal/proof", "internal/paper"},
+	"internal/paper":                     {},
 }
 
 // onlyIn lists modules of others that one room alone may import.
 var onlyIn = map[string][]string{
-	"go.opentelemetry.io/otel":    {"internal/tracing"},
-	"github.com/kopia/kopia":      {"internal/repository"},
-	"github.com/riverqueue/river": {"internal/schedule"},
-	"github.com/jackc/pgx":        {"internal/target/postgres", "internal/target/targettest", "internal/store/pgstore"},
-	"github.com/jackc/pglogrepl":  {"internal/target/postgres"},
-	"modernc.org/sqlite":          {"internal/store/sqlite"},
-	"github.com/spf13/cobra":      {"internal/cli"},
-	"github.com/vbauerster/mpb":   {"internal/cli"},
-	"github.com/goccy/go-yaml":    {"internal/config"},
+	"go.opentelemetry.io/otel":      {"internal/tracing"},
+	"github.com/kopia/kopia":        {"internal/repository"},
+	"github.com/riverqueue/river":   {"internal/schedule"},
+	"github.com/jackc/pgx":          {"internal/target/postgres", "internal/target/targettest", "internal/store/pgstore"},
+	"github.com/jackc/pglogrepl":    {"internal/target/postgres"},
+	"modernc.org/sqlite":            {"internal/store/sqlite"},
+	"github.com/spf13/cobra":        {"internal/cli"},
+	"github.com/vbauerster/mpb":     {"internal/cli"},
+	"github.com/goccy/go-yaml":      {"internal/config"},
+	"github.com/johnfercher/maroto": {"internal/paper"},
 
 	"github.com/wneessen/go-mail":         {"internal/alert/email"},
 	"github.com/nicholas-fedor/shoutrrr":  {"internal/alert/chat"},

@@ -15,6 +15,8 @@ if [ "${1:-demo}" = test ]; then
 	want zstd zstd
 	want age age
 	want minisign minisign
+	want pdftotext poppler-utils
+	want unzip unzip
 	want shellcheck shellcheck
 	want chromium chromium
 	want pgbackrest pgbackrest
