@@ -53,7 +53,7 @@ var (
 func ReadEmail(text string) (string, error) {
 	text = strings.TrimSpace(text)
 	a, err := mail.ParseAddress(text)
-	if err != nil || a.Name != "" || len(text) > 254 || strings.ContainsAny(text, "<>()\",;:\\ \r\n\t") {
+	if err != nil || a.Name != "" || len(text) > 254 || strings.ContainsAny(text, "<>()[]\",;:\\ \r\n\t") {
 		return "", fmt.Errorf("%w: an email address looks like ann@example.org", ErrAddress)
 	}
 	local, domain, _ := strings.Cut(a.Address, "@")
