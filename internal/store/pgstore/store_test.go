@@ -56,6 +56,12 @@ func TestStore(t *testing.T) {
 		o := options(c, "postgres", next())
 		return open(t, o), func() storetest.Store { return open(t, o) }
 	})
+	t.Run("subscribers", func(t *testing.T) {
+		storetest.RunSubscribers(t, func(t *testing.T) (storetest.Subscribers, func() storetest.Subscribers) {
+			o := options(c, "postgres", next())
+			return open(t, o), func() storetest.Subscribers { return open(t, o) }
+		})
+	})
 	t.Run("two nodes", func(t *testing.T) {
 		o := options(c, "postgres", next())
 		storetest.Share(t, open(t, o), open(t, o))
