@@ -8,9 +8,10 @@ CREATE TABLE refloat.lease (
     beat     BIGINT NOT NULL,        -- counts renewals
     node     TEXT NOT NULL,          -- who leads; empty for nobody
     instance TEXT NOT NULL,          -- which start of it
-    since    TIMESTAMPTZ NOT NULL
+    since    TIMESTAMPTZ NOT NULL,
+    renewed  TIMESTAMPTZ NOT NULL
 );
-INSERT INTO refloat.lease VALUES (1, 0, 0, '', '', now());
+INSERT INTO refloat.lease VALUES (1, 0, 0, '', '', now(), now());
 
 CREATE TABLE refloat.node (
     name     TEXT COLLATE "C" PRIMARY KEY,
