@@ -1,7 +1,8 @@
 // Package schedule runs due work: each job once for each moment of its
 // schedule, never two at a time in one lane, retried with growing pauses, and
 // made up for after a time in which no server ran. It is the only room that
-// imports River; its queue is a SQLite file of its own.
+// imports River; its queue is a SQLite file of its own, or in the database that
+// several nodes share.
 package schedule
 
 import (
@@ -15,9 +16,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver/riversqlite"
-	"github.com/riverqueue/river/rivermigrate"
 	"github.com/riverqueue/river/rivertype"
 )
 
@@ -70,10 +70,9 @@ type Options struct {
 
 // Scheduler runs jobs. Make it with New, then Start and Stop, each once.
 type Scheduler struct {
-	db     *sql.DB
-	jobs   map[string]Job
-	o      Options
-	client *river.Client[*sql.Tx]
+	queue queue
+	jobs  map[string]Job
+	o     Options
 
 	mu       sync.Mutex
 	started  bool
@@ -122,10 +121,22 @@ func (w *worker) NextRetry(j *river.Job[args]) time.Time {
 	return time.Now().Add(w.s.o.Backoff(max(1, j.Attempt)))
 }
 
-// New makes a Scheduler over the queue in db, which must allow one connection
-// and belong to no other server: work that a killed server left running is put
-// back in the queue.
+// New makes a Scheduler over the queue in db, a SQLite file, which must allow one
+// connection and belong to no other server: work that a killed server left running
+// is put back in the queue.
 func New(ctx context.Context, db *sql.DB, jobs []Job, o Options) (*Scheduler, error) {
+	return with(ctx, &fileQueue{db: db}, jobs, o)
+}
+
+// NewShared makes a Scheduler over the queue in a database that nodes share, in
+// the schema refloat, which is also the search path of pool. One node at a time
+// may do so, the one that leads: work that the one before left running is put
+// back in the queue.
+func NewShared(ctx context.Context, pool *pgxpool.Pool, jobs []Job, o Options) (*Scheduler, error) {
+	return with(ctx, &sharedQueue{pool: pool}, jobs, o)
+}
+
+func with(ctx context.Context, q queue, jobs []Job, o Options) (*Scheduler, error) {
 	if o.MaxAttempts == 0 {
 		o.MaxAttempts = 8
 	}
@@ -138,7 +149,7 @@ func New(ctx context.Context, db *sql.DB, jobs []Job, o Options) (*Scheduler, er
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Scheduler{db: db, jobs: map[string]Job{}, o: o, done: make(chan struct{})}
+	s := &Scheduler{queue: q, jobs: map[string]Job{}, o: o, done: make(chan struct{})}
 	lanes := map[string]river.QueueConfig{}
 	for _, j := range jobs {
 		if _, twice := s.jobs[jobKey(j.Kind, j.Subject)]; twice {
@@ -157,16 +168,14 @@ func New(ctx context.Context, db *sql.DB, jobs []Job, o Options) (*Scheduler, er
 	if err := river.AddWorkerSafely(workers, &worker{s: s}); err != nil {
 		return nil, fmt.Errorf("prepare the queue: %w", err)
 	}
-	client, err := river.NewClient(riversqlite.New(db), &river.Config{
+	if err := q.open(&river.Config{
 		Queues: lanes, Workers: workers, PollOnly: true, FetchPollInterval: o.Poll, FetchCooldown: min(o.Poll, 100*time.Millisecond),
 		MaxAttempts: o.MaxAttempts, JobTimeout: -1, RescueStuckJobsAfter: math.MaxInt64 / 4,
 		CompletedJobRetentionPeriod: 7 * 24 * time.Hour, DiscardedJobRetentionPeriod: 30 * 24 * time.Hour,
 		Logger: slog.New(quiet{o.Logger.Handler()}),
-	})
-	if err != nil {
+	}); err != nil {
 		return nil, fmt.Errorf("prepare the queue: %w", err)
 	}
-	s.client = client
 	return s, nil
 }
 
@@ -175,21 +184,17 @@ func defaultBackoff(attempt int) time.Duration {
 }
 
 func (s *Scheduler) prepare(ctx context.Context) error {
-	m, err := rivermigrate.New(riversqlite.New(s.db), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return fmt.Errorf("prepare the queue: %w", err)
-	}
-	if _, err := m.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+	if err := s.queue.migrate(ctx); err != nil {
 		return fmt.Errorf("prepare the queue: %w", err)
 	}
 	for _, q := range []string{
-		`CREATE TABLE IF NOT EXISTS refloat_slot (job TEXT PRIMARY KEY, slot INTEGER NOT NULL) STRICT`,
-		`CREATE TABLE IF NOT EXISTS refloat_run (job TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT`,
-		// No other server shares this file, so whatever runs was cut off.
+		`CREATE TABLE IF NOT EXISTS refloat_slot (job TEXT PRIMARY KEY, slot BIGINT NOT NULL)`,
+		`CREATE TABLE IF NOT EXISTS refloat_run (job TEXT PRIMARY KEY, body TEXT NOT NULL)`,
+		// Nobody else works on this queue, so whatever runs was cut off.
 		`UPDATE river_job SET state = 'available' WHERE state = 'running'`,
 		`DELETE FROM river_leader`,
 	} {
-		if _, err := s.db.ExecContext(ctx, q); err != nil {
+		if err := s.queue.exec(ctx, q); err != nil {
 			return fmt.Errorf("prepare the queue: %w", err)
 		}
 	}
@@ -208,7 +213,7 @@ func (s *Scheduler) Start(ctx context.Context) error {
 	}
 	// What runs ends by Stop, in order, not by the caller's context.
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	if err := s.client.Start(run); err != nil {
+	if err := s.queue.start(run); err != nil {
 		cancel()
 		return fmt.Errorf("start the queue: %w", err)
 	}
@@ -232,7 +237,7 @@ func (s *Scheduler) Stop(ctx context.Context) error {
 	s.started = false
 	s.cancel()
 	<-s.done
-	if err := s.client.StopAndCancel(ctx); err != nil {
+	if err := s.queue.stop(ctx); err != nil {
 		return fmt.Errorf("stop running work: %w", err)
 	}
 	return nil
@@ -245,23 +250,23 @@ func (s *Scheduler) Enqueue(ctx context.Context, kind, subject, reason string) (
 	if !ok {
 		return false, fmt.Errorf("no job %s of %s", kind, subject)
 	}
-	tx, err := s.db.BeginTx(ctx, nil)
+	tx, err := s.queue.begin(ctx)
 	if err != nil {
 		return false, fmt.Errorf("queue %s of %s: %w", kind, subject, err)
 	}
 	fresh, err := s.insert(ctx, tx, j, reason, reason, time.Now())
 	if err != nil {
-		_ = tx.Rollback() // the first error is the one that matters
+		tx.rollback(ctx)
 		return false, fmt.Errorf("queue %s of %s: %w", kind, subject, err)
 	}
-	if err := tx.Commit(); err != nil {
+	if err := tx.commit(ctx); err != nil {
 		return false, fmt.Errorf("queue %s of %s: %w", kind, subject, err)
 	}
 	return fresh, nil
 }
 
-func (s *Scheduler) insert(ctx context.Context, tx *sql.Tx, j Job, key, reason string, due time.Time) (bool, error) {
-	res, err := s.client.InsertTx(ctx, tx, args{Work: j.Kind, Subject: j.Subject, Key: key, Reason: reason, Due: due.UTC()}, &river.InsertOpts{
+func (s *Scheduler) insert(ctx context.Context, tx transaction, j Job, key, reason string, due time.Time) (bool, error) {
+	res, err := tx.insert(ctx, args{Work: j.Kind, Subject: j.Subject, Key: key, Reason: reason, Due: due.UTC()}, &river.InsertOpts{
 		Queue: j.Lane, MaxAttempts: s.o.MaxAttempts,
 		UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
 			rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning, rivertype.JobStateRetryable, rivertype.JobStateScheduled,
@@ -342,13 +347,13 @@ func (st *State) finish(o Outcome, now time.Time) {
 
 func (s *Scheduler) record(ctx context.Context, r Run, change func(*State)) error {
 	key := jobKey(r.Kind, r.Subject)
-	tx, err := s.db.BeginTx(ctx, nil)
+	tx, err := s.queue.begin(ctx)
 	if err != nil {
 		return fmt.Errorf("record a run: %w", err)
 	}
-	defer func() { _ = tx.Rollback() }() // a no-op after Commit
+	defer tx.rollback(ctx) // a no-op after the commit
 	st := State{Kind: r.Kind, Subject: r.Subject}
-	if err := readState(tx.QueryRowContext(ctx, `SELECT body FROM refloat_run WHERE job = ?`, key), &st); err != nil {
+	if err := readState(ctx, tx, key, &st); err != nil {
 		return err
 	}
 	change(&st)
@@ -356,21 +361,19 @@ func (s *Scheduler) record(ctx context.Context, r Run, change func(*State)) erro
 	if err != nil {
 		return fmt.Errorf("record a run: %w", err)
 	}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO refloat_run (job, body) VALUES (?, ?) ON CONFLICT (job) DO UPDATE SET body = excluded.body`, key, string(body)); err != nil {
+	if err := tx.exec(ctx, `INSERT INTO refloat_run (job, body) VALUES (?, ?) ON CONFLICT (job) DO UPDATE SET body = excluded.body`, key, string(body)); err != nil {
 		return fmt.Errorf("record a run: %w", err)
 	}
-	return tx.Commit()
+	return tx.commit(ctx)
 }
 
-func readState(row *sql.Row, st *State) error {
+func readState(ctx context.Context, from reader, key string, st *State) error {
 	var body string
-	switch err := row.Scan(&body); {
-	case errors.Is(err, sql.ErrNoRows):
-		return nil
-	case err != nil:
-		return fmt.Errorf("read a run: %w", err)
+	found, err := from.find(ctx, &body, `SELECT body FROM refloat_run WHERE job = ?`, key)
+	if err == nil && found {
+		err = json.Unmarshal([]byte(body), st)
 	}
-	if err := json.Unmarshal([]byte(body), st); err != nil {
+	if err != nil {
 		return fmt.Errorf("read a run: %w", err)
 	}
 	return nil
@@ -380,7 +383,7 @@ func readState(row *sql.Row, st *State) error {
 func (s *Scheduler) State(ctx context.Context, kind, subject string, now time.Time) (State, error) {
 	st := State{Kind: kind, Subject: subject}
 	key := jobKey(kind, subject)
-	if err := readState(s.db.QueryRowContext(ctx, `SELECT body FROM refloat_run WHERE job = ?`, key), &st); err != nil {
+	if err := readState(ctx, s.queue, key, &st); err != nil {
 		return st, err
 	}
 	if j := s.jobs[key]; j.When != nil {

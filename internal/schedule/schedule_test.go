@@ -21,7 +21,7 @@ import (
 	_ "modernc.org/sqlite"
 )
 
-func queue(t testing.TB, path string) *sql.DB {
+func file(t testing.TB, path string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)")
 	if err != nil {
@@ -69,7 +69,7 @@ func next[T any](t testing.TB, c <-chan T) T {
 func TestScheduledWorkRuns(t *testing.T) {
 	runs := make(chan Run, 10)
 	outcomes := make(chan Outcome, 10)
-	s := start(t, queue(t, filepath.Join(t.TempDir(), "q.db")), Options{OnOutcome: func(o Outcome) { outcomes <- o }},
+	s := start(t, file(t, filepath.Join(t.TempDir(), "q.db")), Options{OnOutcome: func(o Outcome) { outcomes <- o }},
 		Job{Kind: "backup", Subject: "shop", Lane: "shop-care", When: Every(time.Second), Run: func(_ context.Context, r Run) error { runs <- r; return nil }})
 	r := next(t, runs)
 	if r.Kind != "backup" || r.Subject != "shop" || r.Reason != "schedule" || r.Attempt != 1 || time.Since(r.Due) > 10*time.Second {
@@ -87,7 +87,7 @@ func TestScheduledWorkRuns(t *testing.T) {
 
 func TestFailuresAreRetriedAndThenGivenUp(t *testing.T) {
 	outcomes := make(chan Outcome, 10)
-	s := start(t, queue(t, filepath.Join(t.TempDir(), "q.db")),
+	s := start(t, file(t, filepath.Join(t.TempDir(), "q.db")),
 		Options{MaxAttempts: 3, Backoff: func(int) time.Duration { return time.Millisecond }, OnOutcome: func(o Outcome) { outcomes <- o }},
 		Job{Kind: "drill", Subject: "shop", Lane: "shop-drill", Run: func(_ context.Context, r Run) error {
 			switch r.Reason {
@@ -135,7 +135,7 @@ func TestLanesRunOneAtATimeAndRequestsAreNotDoubled(t *testing.T) {
 		<-release
 		return nil
 	}
-	s := start(t, queue(t, filepath.Join(t.TempDir(), "q.db")), Options{},
+	s := start(t, file(t, filepath.Join(t.TempDir(), "q.db")), Options{},
 		Job{Kind: "backup", Subject: "shop", Lane: "shop-care", Run: work},
 		Job{Kind: "retention", Subject: "shop", Lane: "shop-care", Run: work},
 		Job{Kind: "drill", Subject: "shop", Lane: "shop-drill", Run: work})
@@ -184,7 +184,7 @@ func TestStopLeavesWorkForTheNextStart(t *testing.T) {
 	}}
 	outcomes := make(chan Outcome, 10)
 	o := Options{OnOutcome: func(o Outcome) { outcomes <- o }}
-	db := queue(t, path)
+	db := file(t, path)
 	s := start(t, db, o, job)
 	if _, err := s.Enqueue(context.Background(), "backup", "shop", "x"); err != nil {
 		t.Fatal(err)
@@ -196,7 +196,7 @@ func TestStopLeavesWorkForTheNextStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	block.Store(false)
-	start(t, queue(t, path), o, job)
+	start(t, file(t, path), o, job)
 	if r := next(t, started); r.Attempt != 1 {
 		t.Errorf("being stopped counted as an attempt: %+v", r)
 	}
@@ -209,7 +209,7 @@ func TestDowntimeIsMadeUpForOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "q.db")
 	runs := make(chan Run, 10)
 	job := Job{Kind: "backup", Subject: "shop", Lane: "a", When: Every(time.Hour), Run: func(_ context.Context, r Run) error { runs <- r; return nil }}
-	db := queue(t, path)
+	db := file(t, path)
 	s, err := New(context.Background(), db, []Job{job}, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -239,7 +239,7 @@ func TestBusyMomentIsTold(t *testing.T) {
 	missed := make(chan Missed, 100)
 	release := make(chan struct{})
 	defer close(release)
-	start(t, queue(t, filepath.Join(t.TempDir(), "q.db")), Options{OnMissed: func(m Missed) { missed <- m }},
+	start(t, file(t, filepath.Join(t.TempDir(), "q.db")), Options{OnMissed: func(m Missed) { missed <- m }},
 		Job{Kind: "backup", Subject: "shop", Lane: "a", When: Every(time.Second), Run: func(ctx context.Context, _ Run) error {
 			select {
 			case <-release:
@@ -254,7 +254,7 @@ func TestBusyMomentIsTold(t *testing.T) {
 
 func TestUnknownWorkIsDropped(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "q.db")
-	db := queue(t, path)
+	db := file(t, path)
 	s, err := New(context.Background(), db, []Job{{Kind: "backup", Subject: "gone", Lane: "a"}}, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -362,7 +362,7 @@ func TestWorkOfAKilledServerRunsAgain(t *testing.T) {
 		_ = cmd.Wait() // killed
 	}
 	runs := make(chan Run, 10)
-	start(t, queue(t, path), Options{}, Job{Kind: "backup", Subject: "shop", Lane: "a", Run: func(_ context.Context, r Run) error { runs <- r; return nil }})
+	start(t, file(t, path), Options{}, Job{Kind: "backup", Subject: "shop", Lane: "a", Run: func(_ context.Context, r Run) error { runs <- r; return nil }})
 	if r := next(t, runs); r.Reason != "x" || r.Attempt < 4 {
 		t.Errorf("%+v", r)
 	}

@@ -2,8 +2,6 @@ package schedule
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -53,17 +51,17 @@ func tick(ctx context.Context, jobs map[string]Job, slot slotFunc, log *slog.Log
 // together, so that a kill between them neither loses nor doubles a run.
 func (s *Scheduler) slot(ctx context.Context, j Job, now time.Time) (time.Time, error) {
 	key := jobKey(j.Kind, j.Subject)
-	tx, err := s.db.BeginTx(ctx, nil)
+	tx, err := s.queue.begin(ctx)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read the schedule: %w", err)
 	}
-	defer func() { _ = tx.Rollback() }() // a no-op after Commit
+	defer tx.rollback(ctx) // a no-op after the commit
 	var micro int64
-	switch err := tx.QueryRowContext(ctx, `SELECT slot FROM refloat_slot WHERE job = ?`, key).Scan(&micro); {
-	case errors.Is(err, sql.ErrNoRows):
-		return j.When.Next(now), s.setSlot(ctx, tx, key, now)
+	switch found, err := tx.find(ctx, &micro, `SELECT slot FROM refloat_slot WHERE job = ?`, key); {
 	case err != nil:
 		return time.Time{}, fmt.Errorf("read the schedule: %w", err)
+	case !found:
+		return j.When.Next(now), s.setSlot(ctx, tx, key, now)
 	}
 	last := time.UnixMicro(micro)
 	d := DueAt(j.When, last, now)
@@ -88,11 +86,11 @@ func (s *Scheduler) slot(ctx context.Context, j Job, now time.Time) (time.Time, 
 }
 
 // setSlot commits tx.
-func (s *Scheduler) setSlot(ctx context.Context, tx *sql.Tx, key string, slot time.Time) error {
-	if _, err := tx.ExecContext(ctx, `INSERT INTO refloat_slot (job, slot) VALUES (?, ?) ON CONFLICT (job) DO UPDATE SET slot = excluded.slot`, key, slot.UnixMicro()); err != nil {
+func (s *Scheduler) setSlot(ctx context.Context, tx transaction, key string, slot time.Time) error {
+	if err := tx.exec(ctx, `INSERT INTO refloat_slot (job, slot) VALUES (?, ?) ON CONFLICT (job) DO UPDATE SET slot = excluded.slot`, key, slot.UnixMicro()); err != nil {
 		return fmt.Errorf("record the schedule: %w", err)
 	}
-	if err := tx.Commit(); err != nil {
+	if err := tx.commit(ctx); err != nil {
 		return fmt.Errorf("record the schedule: %w", err)
 	}
 	return nil

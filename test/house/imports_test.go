@@ -85,7 +85,7 @@ var onlyIn = map[string][]string{
 	"go.opentelemetry.io/otel":      {"internal/tracing"},
 	"github.com/kopia/kopia":        {"internal/repository"},
 	"github.com/riverqueue/river":   {"internal/schedule"},
-	"github.com/jackc/pgx":          {"internal/target/postgres", "internal/target/targettest", "internal/store/pgstore"},
+	"github.com/jackc/pgx":          {"internal/target/postgres", "internal/target/targettest", "internal/store/pgstore", "internal/schedule"},
 	"github.com/jackc/pglogrepl":    {"internal/target/postgres"},
 	"modernc.org/sqlite":            {"internal/store/sqlite"},
 	"github.com/spf13/cobra":        {"internal/cli"},

@@ -25,7 +25,7 @@ func (s *Store) AskSubscriber(ctx context.Context, x statuspage.Subscriber, now 
 		if _, err := tx.Exec(ctx, lockSubscribers); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `DELETE FROM refloat.subscriber WHERE confirmed IS NULL AND asked < $1`, now.Add(-statuspage.ConfirmWithin).UnixMicro()); err != nil {
+		if _, err := tx.Exec(ctx, `DELETE FROM refloat.subscriber WHERE confirmed IS NULL AND mailed < $1`, now.Add(-statuspage.ConfirmWithin).UnixMicro()); err != nil {
 			return err
 		}
 		id, again, err := knownSubscriber(ctx, tx, x, now)
@@ -153,7 +153,7 @@ func (s *Store) FanOut(ctx context.Context, n statuspage.Notice, now time.Time) 
 func (s *Store) DueDeliveries(ctx context.Context, now time.Time, limit int) ([]statuspage.Delivery, error) {
 	out, err := list(ctx, s, scanDelivery, `SELECT `+subscriberColumns+`, d.key, d.at, d.not_before, d.attempts, coalesce(n.body, '')
 		FROM refloat.subscriber_delivery d JOIN refloat.subscriber s ON s.id = d.subscriber LEFT JOIN refloat.subscriber_notice n ON n.key = d.key
-		WHERE d.state = 'waiting' AND d.not_before <= $1 AND (s.confirmed IS NOT NULL OR s.asked >= $2) ORDER BY d.not_before, d.subscriber, d.key LIMIT $3`,
+		WHERE d.state = 'waiting' AND d.not_before <= $1 AND (s.confirmed IS NOT NULL OR s.mailed >= $2) ORDER BY d.not_before, d.subscriber, d.key LIMIT $3`,
 		now.UnixMicro(), now.Add(-statuspage.ConfirmWithin).UnixMicro(), limit)
 	if err != nil {
 		return nil, fmt.Errorf("read what is due to subscribers: %w", err)
@@ -169,7 +169,10 @@ func scanDelivery(row pgx.CollectableRow) (statuspage.Delivery, error) {
 	if d.Subscriber, err = scanSubscriber(row, &d.Key, &at, &notBefore, &attempts, &body); err != nil {
 		return d, err
 	}
-	d.At, d.NotBefore, d.Attempts = time.UnixMicro(at).UTC(), time.UnixMicro(notBefore).UTC(), json.RawMessage(attempts)
+	d.At, d.NotBefore = time.UnixMicro(at).UTC(), time.UnixMicro(notBefore).UTC()
+	if err := json.Unmarshal([]byte(attempts), &d.Attempts); err != nil {
+		return d, fmt.Errorf("%s: %w", d.Key, err)
+	}
 	if body != "" {
 		if err := json.Unmarshal([]byte(body), &d.Notice); err != nil {
 			return d, fmt.Errorf("%s: %w", d.Key, err)
@@ -181,8 +184,12 @@ func scanDelivery(row pgx.CollectableRow) (statuspage.Delivery, error) {
 // SaveDelivery keeps what came of an attempt. One of somebody who is gone is
 // gone, and that is no error.
 func (s *Store) SaveDelivery(ctx context.Context, d statuspage.Delivery) error {
-	_, err := s.exec(ctx, "keep what came of a message to a subscriber", `UPDATE refloat.subscriber_delivery SET not_before = $1, state = $2, attempts = $3 WHERE subscriber = $4 AND key = $5`,
-		d.NotBefore.UnixMicro(), string(d.State), string(d.Attempts), d.Subscriber.ID, text(d.Key))
+	attempts, err := json.Marshal(d.Attempts)
+	if err != nil {
+		return fmt.Errorf("keep what came of a message to a subscriber: %w", err)
+	}
+	_, err = s.exec(ctx, "keep what came of a message to a subscriber", `UPDATE refloat.subscriber_delivery SET not_before = $1, state = $2, attempts = $3 WHERE subscriber = $4 AND key = $5`,
+		d.NotBefore.UnixMicro(), string(d.State), string(attempts), d.Subscriber.ID, text(d.Key))
 	return err
 }
 
@@ -197,7 +204,7 @@ func (s *Store) Backlog(ctx context.Context, via string, before time.Time) (n in
 // before a moment.
 func (s *Store) TidySubscribers(ctx context.Context, now, before time.Time) error {
 	err := s.tx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `DELETE FROM refloat.subscriber WHERE confirmed IS NULL AND asked < $1`, now.Add(-statuspage.ConfirmWithin).UnixMicro()); err != nil {
+		if _, err := tx.Exec(ctx, `DELETE FROM refloat.subscriber WHERE confirmed IS NULL AND mailed < $1`, now.Add(-statuspage.ConfirmWithin).UnixMicro()); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `DELETE FROM refloat.subscriber_delivery WHERE state <> 'waiting' AND at < $1`, before.UnixMicro()); err != nil {

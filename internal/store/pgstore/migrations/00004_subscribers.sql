@@ -12,7 +12,7 @@ CREATE TABLE refloat.subscriber (
     asks      BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX subscriber_email ON refloat.subscriber (address) WHERE via = 'email';
-CREATE INDEX subscriber_pending ON refloat.subscriber (asked) WHERE confirmed IS NULL;
+CREATE INDEX subscriber_pending ON refloat.subscriber (mailed) WHERE confirmed IS NULL;
 
 -- Updates that were handed out to subscribers, so that none is twice.
 CREATE TABLE refloat.subscriber_notice (
