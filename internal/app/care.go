@@ -91,7 +91,7 @@ func (a *App) Serve(ctx context.Context) error {
 func (a *App) secrets() []secret.Value {
 	out := []secret.Value{a.cfg.Repository.Passphrase, a.cfg.Repository.S3.SecretAccessKey, a.cfg.Repository.S3.SessionToken, a.cfg.Repository.Azure.Key}
 	for _, t := range a.cfg.Targets {
-		out = append(out, t.Password)
+		out = append(out, t.Password, t.Recovery.StandbyPassword)
 	}
 	out = append(out, a.cfg.Email.Password, a.cfg.Store.Password, a.cfg.StatusPage.S3.SecretAccessKey, a.cfg.StatusPage.S3.SessionToken)
 	for _, c := range a.cfg.Contacts() {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/refloat-db/refloat/internal/config"
@@ -114,7 +115,9 @@ func (a *App) serverCard(ctx context.Context, name string, t config.Target, know
 		card.Directory = target.Unseen[string]("nobody says where it is: set recovery.data_directory where it is on this machine")
 		return card, who
 	}
-	a.directoryCard(ctx, &card, dir, from, t.Drill.BinDir)
+	host, _ := c.Host()
+	nobody := onThisMachine(host) && (errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT))
+	a.directoryCard(ctx, &card, dir, from, t.Drill.BinDir, nobody)
 	return card, who
 }
 
@@ -127,20 +130,31 @@ func unseenCard(c recovery.Card, why string) recovery.Card {
 	return c
 }
 
+// livesOn says whether a server that does not answer lives on a data directory of
+// this machine. Where it left its pid file and its process is not here, it was
+// killed, or it runs in another container or on another machine that shares the
+// disk: nobody must listen at its address, which is one of this machine, before it
+// counts as dead.
+func livesOn(dir string, nobodyListens bool) (lives target.Known[bool], pid int) {
+	if pid, lives := restore.LiveServer(dir); lives {
+		return target.Known[bool]{Value: true, Seen: true, Why: fmt.Sprintf("process %d works there, and does not answer", pid)}, pid
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "postmaster.pid")); err == nil && !nobodyListens {
+		return target.Unseen[bool]("it left its postmaster.pid, and its process is not in sight: it was killed, or runs in another container or on another machine that shares this disk"), 0
+	}
+	return target.Known[bool]{Seen: true, Why: "no process of it lives on this machine"}, 0
+}
+
 // directoryCard fills in what a data directory on this machine says of a server
 // that does not answer. It reads only.
-func (a *App) directoryCard(ctx context.Context, c *recovery.Card, dir, from, binDir string) {
+func (a *App) directoryCard(ctx context.Context, c *recovery.Card, dir, from, binDir string, nobodyListens bool) {
 	if _, err := os.Stat(filepath.Join(dir, "PG_VERSION")); err != nil {
 		why := fmt.Sprintf("%s (%s) is no data directory that can be read from here: %s", dir, from, oneLine(err))
 		c.Directory, c.SystemID = target.Unseen[string](why), target.Unseen[target.SystemID](why)
 		// Where the folder above is here and it is not, it is gone, and not elsewhere.
 		if _, err := os.Stat(filepath.Dir(dir)); err == nil {
 			c.Here = target.Known[bool]{Value: true, Seen: true, Why: "its folder should be on this machine"}
-			if pid, lives := restore.LiveServer(dir); !lives {
-				c.Alive = target.Known[bool]{Seen: true, Why: "no process of it lives on this machine"}
-			} else {
-				c.Process = pid
-			}
+			c.Alive, c.Process = livesOn(dir, nobodyListens)
 		}
 		return
 	}
@@ -149,11 +163,7 @@ func (a *App) directoryCard(ctx context.Context, c *recovery.Card, dir, from, bi
 		c.Host = target.Seen(host)
 	}
 	c.Directory, c.Here = target.Seen(dir), target.Seen(true)
-	if pid, lives := restore.LiveServer(dir); lives {
-		c.Alive, c.Process = target.Known[bool]{Value: true, Seen: true, Why: fmt.Sprintf("process %d works there, and does not answer", pid)}, pid
-	} else {
-		c.Alive = target.Known[bool]{Seen: true, Why: "no process of it lives on this machine"}
-	}
+	c.Alive, c.Process = livesOn(dir, nobodyListens)
 	version, err := os.ReadFile(filepath.Join(dir, "PG_VERSION"))
 	major, nerr := strconv.Atoi(strings.TrimSpace(string(version)))
 	if err = errors.Join(err, nerr); err != nil {

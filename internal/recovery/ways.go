@@ -154,7 +154,7 @@ func (f Facts) fenced() Precondition {
 	case said != "":
 		p.Met, p.Detail = Holds, "said: "+said
 	case f.Server.Dead():
-		p.Met, p.Detail = Holds, "no process of it lives on this machine, where its data directory is"
+		p.Met, p.Detail = Holds, "no process of it lives on this machine, where its data directory is, and nobody listens at its address"
 	case f.Server.Primary():
 		p.Detail = "it answers and takes writes: two primaries would be the result; stop it and keep it from coming back, then say how with --fenced"
 	default:
