@@ -137,8 +137,9 @@ func (c AddNote) decide(d *decision) error {
 
 // SetSeverity says how grave it is.
 type SetSeverity struct {
-	To  Severity
-	Why string
+	To   Severity
+	From Severity // that the actor saw; another by now refuses. Empty for whatever it is
+	Why  string
 }
 
 func (c SetSeverity) decide(d *decision) error {
@@ -147,6 +148,8 @@ func (c SetSeverity) decide(d *decision) error {
 		return refuse("%q is no severity: it is one of sev1, sev2, sev3, sev4", c.To)
 	case c.To == d.Severity:
 		return fmt.Errorf("%w: it is %s already", ErrNothing, c.To)
+	case c.From != "" && c.From != d.Severity:
+		return refuse("%s made it %s meanwhile, from %s: look again", d.changedBy("severity"), d.Severity, c.From)
 	}
 	if err := d.open(); err != nil {
 		return err
@@ -157,8 +160,19 @@ func (c SetSeverity) decide(d *decision) error {
 
 // SetStatus says how far the response is.
 type SetStatus struct {
-	To  Status
-	Why string
+	To   Status
+	From Status // that the actor saw; another by now refuses. Empty for whatever it is
+	Why  string
+}
+
+// changedBy is who changed the status or the severity last.
+func (s State) changedBy(what string) string {
+	for _, c := range slices.Backward(s.Changes) {
+		if c.What == what {
+			return c.By
+		}
+	}
+	return s.OpenedBy
 }
 
 func (c SetStatus) decide(d *decision) error {
@@ -171,6 +185,8 @@ func (c SetStatus) decide(d *decision) error {
 		return d.open()
 	case c.To == d.Status:
 		return fmt.Errorf("%w: it is %s already", ErrNothing, c.To)
+	case c.From != "" && c.From != d.Status:
+		return refuse("%s made it %s meanwhile, from %s: look again", d.changedBy("status"), d.Status, c.From)
 	case c.To == Monitoring && !d.Serves():
 		return refuse("the watch still sees %s not serving; monitoring begins when it serves", d.down())
 	}

@@ -95,3 +95,31 @@ func TestCloneSharesNothing(t *testing.T) {
 		t.Errorf("it changed:\n%s\n%s", before, now2)
 	}
 }
+
+// Two people who change the same at once do not overwrite each other unseen.
+func TestChangesSayWhatTheyChange(t *testing.T) {
+	now := time.Date(2026, 11, 27, 2, 0, 0, 0, time.UTC)
+	s := State{}
+	for _, c := range []Command{
+		Open{ID: "inc-1", Opened: Opened{Title: "t", Severity: Sev2, Cause: Cause{Key: "k", Kind: FromPerson, Reason: "r", Started: now, Detected: now}}},
+		SetStatus{To: Identified, From: Investigating}, SetSeverity{To: Sev1, From: Sev2},
+	} {
+		events, err := Decide(s, c, "ada", now)
+		if err != nil {
+			t.Fatalf("%T: %v", c, err)
+		}
+		for _, e := range events {
+			s = s.With(e)
+		}
+	}
+	for _, c := range []Command{SetStatus{To: Recovering, From: Investigating}, SetSeverity{To: Sev3, From: Sev2}} {
+		if _, err := Decide(s, c, "bob", now); !errors.Is(err, ErrRefused) {
+			t.Errorf("%T: %v", c, err)
+		}
+	}
+	for _, c := range []Command{SetStatus{To: Identified, From: Investigating}, SetSeverity{To: Sev1, From: Sev2}} {
+		if _, err := Decide(s, c, "bob", now); !errors.Is(err, ErrNothing) {
+			t.Errorf("the same of two, %T: %v", c, err)
+		}
+	}
+}

@@ -5,8 +5,15 @@ import "github.com/refloat-db/refloat/internal/server/web/component"
 // saidInRoom is what acts in incidents, on alerts and for those on call lead on
 // with; empty for a code that is none of theirs.
 func saidInRoom(code string) (string, component.Tone) {
-	switch code {
-	default:
+	text := map[string]string{
+		"opened": "The incident is open.", "role": "The roles are as you see them below.", "status": "The status is set.", "severity": "The severity is set.",
+		"note": "The note is in the record.", "task": "The task is added.", "task-done": "The task is closed.", "link": "The link is added.", "file": "The file is added.",
+		"read": "It is noted that you have read it.", "resolved": "The incident is resolved.", "reopened": "The incident is open again.", "merged": "The other incident was merged into this one.",
+		"loss": "The data loss is written down.", "sent": "The update is published, and on its way.",
+		"acknowledged": "The alert is acknowledged: nobody else is paged for it.", "silenced": "It is silent for that long.", "silence-ended": "The silence has ended.", "tested": "The test page was taken over by every contact.",
+	}[code]
+	if text == "" {
 		return "", ""
 	}
+	return text, component.Good
 }

@@ -14,6 +14,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/a-h/templ"
@@ -62,13 +64,14 @@ func New(desk server.Desk, o Options) *Site {
 
 // Routes are all pages and acts with what each needs.
 func (s *Site) Routes() []server.Route {
-	return []server.Route{
+	own := []server.Route{
 		{Pattern: "GET " + static.Prefix + "{name}", Need: access.Nobody, Handler: static.Handler()},
 		s.show("GET /{$}", access.View, s.board),
 		s.show("GET /zone", access.SignedIn, s.zone),
 		s.act("POST /zone", access.SignedIn, s.setZone),
 		s.live(),
 	}
+	return slices.Concat(own, s.roomRoutes())
 }
 
 // NotFound is the page for what is not there.
@@ -137,12 +140,20 @@ func (s *Site) act(pattern string, need access.Need, f func(asked) (string, erro
 	})
 }
 
-const maxForm = 1 << 20
+// What is taken of a form, and of one with a file in it.
+const (
+	maxForm   = 1 << 20
+	maxUpload = 5 << 20
+)
 
 func (s *Site) ask(w http.ResponseWriter, r *http.Request) asked {
 	now := s.o.Now()
 	if r.Method == http.MethodPost {
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		limit := int64(maxForm)
+		if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
+			limit = maxUpload
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, limit)
 	}
 	ctx := component.WithViewer(r.Context(), component.Viewer{Now: now, Zone: zoneOf(r)})
 	return asked{Request: r.WithContext(ctx), who: server.Who(r.Context()), now: now, w: w}
