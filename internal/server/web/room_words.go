@@ -287,6 +287,9 @@ func (b body) reached() string {
 
 func roleTold(kind string, b body) string {
 	role, to := strings.ToLower(roleWords(incident.Role(b.Role))), b.one()
+	if b.Role == string(incident.Commander) {
+		role = "command"
+	}
 	switch {
 	case kind == incident.KindReleased:
 		return "laid " + role + " down"

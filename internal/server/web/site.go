@@ -71,7 +71,7 @@ func (s *Site) Routes() []server.Route {
 		s.act("POST /zone", access.SignedIn, s.setZone),
 		s.live(),
 	}
-	return slices.Concat(own, s.roomRoutes())
+	return slices.Concat(own, s.roomRoutes(), s.alertRoutes())
 }
 
 // NotFound is the page for what is not there.

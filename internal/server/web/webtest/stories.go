@@ -41,6 +41,13 @@ func Stories() []Story {
 		{Name: "incident-update", Says: "Writing an update", World: "broken", Path: "/incidents/inc-7/updates/new?to=clients"},
 		{Name: "incident-resolve", Says: "Before it is resolved", World: "broken", Path: "/incidents/inc-7/resolve"},
 		{Name: "incident-merge", Says: "Before it is merged", World: "broken", Path: "/incidents/inc-7/merge"},
+		{Name: "alerts", Says: "Open alerts", World: "broken", Path: "/alerts"},
+		{Name: "alerts-none", Says: "No alert is open", World: "healthy", Path: "/alerts"},
+		{Name: "alert", Says: "An alert, and who was told", World: "broken", Path: "/alerts/a-31"},
+		{Name: "alert-silence", Says: "Silencing alerts", World: "broken", Path: "/silences/new?target=shop&code=outage"},
+		{Name: "oncall", Says: "Who is on call", World: "broken", Path: "/oncall"},
+		{Name: "oncall-month", Says: "Who is on call in five weeks", World: "broken", Path: "/oncall?view=month"},
+		{Name: "oncall-simulation", Says: "Who would be paged", World: "broken", Path: "/oncall?target=shop"},
 		{Name: "zone", Says: "The time zone", World: "healthy", Path: "/zone"},
 		{Name: "not-found", Says: "A page that is not there", World: "healthy", Path: "/nothing/here", Code: http.StatusNotFound},
 	}
