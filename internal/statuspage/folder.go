@@ -12,7 +12,7 @@ import (
 // all, so that a reader never sees half of one. Pages of ours that are no longer
 // among them are removed; what is somebody else's is left alone.
 func WriteFolder(dir string, all []File) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := makeFolder(dir); err != nil {
 		return fmt.Errorf("make the folder of the status page: %w", err)
 	}
 	wanted, changed := map[string]bool{}, false
@@ -43,6 +43,18 @@ func WriteFolder(dir string, all []File) error {
 		return nil
 	}
 	return syncFolder(dir)
+}
+
+// makeFolder makes a folder that whoever serves it can read, whatever the umask of
+// this process; one that is there keeps its mode.
+func makeFolder(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o755)
 }
 
 func replaceFile(path string, body []byte) error {
