@@ -82,6 +82,7 @@ type Server struct {
 	l    net.Listener
 	from origins
 	done chan error
+	ends func() // tells answers without an end to stop
 
 	mu      sync.Mutex
 	reports []status.Report
@@ -124,10 +125,13 @@ func Listen(ctx context.Context, o Options) (*Server, error) {
 		l = tls.NewListener(l, withProtocols(o.TLS))
 	}
 	s := &Server{o: o, l: l, from: newOrigins(o.TLS != nil, nil, ""), done: make(chan error, 1)}
+	closing := make(chan struct{})
+	s.ends = sync.OnceFunc(func() { close(closing) })
 	s.http = &http.Server{
 		Handler: s.routes(), ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
 		MaxHeaderBytes: 16 << 10,
+		BaseContext:    func(net.Listener) context.Context { return WithClosing(context.Background(), closing) },
 	}
 	if o.TLS != nil {
 		s.http.TLSConfig = withProtocols(o.TLS)
@@ -142,6 +146,7 @@ func (s *Server) Address() string { return s.l.Addr().String() }
 // Close stops listening and waits for answers that are being given, at most
 // until ctx ends. Idempotent.
 func (s *Server) Close(ctx context.Context) error {
+	s.ends()
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		err = errors.Join(err, s.http.Close())
