@@ -46,6 +46,7 @@ type RecoveryAsk struct {
 	Reason   RecoveryReason    // empty for what the watch saw
 	To       string            // the point to restore to just before; empty for none
 	Into     string            // the directory to restore into; empty for none yet
+	Backup   string            // the base backup to begin with; empty picks the best
 	Answers  map[string]string // by question
 }
 

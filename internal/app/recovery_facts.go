@@ -97,6 +97,7 @@ func (a *App) restorableFacts(ctx context.Context, id target.ID, q RecoveryAsk, 
 		f.Restorable = target.Seen(in.Position.ServerTime)
 	}
 	meant.Restorable = f.Restorable
+	in.BackupID = q.Backup
 	f.Latest = plannedRestore(ctx, repo, id, in, restore.Target{Kind: restore.ToLatest})
 	if q.To != "" {
 		if to.Kind == restore.ToTime {
@@ -196,6 +197,7 @@ func serviceOf(c recovery.Card, t config.Target, a *App, name string) recovery.S
 // placeFacts look at where a restore would go, and at what would start it.
 func (a *App) placeFacts(ctx context.Context, q RecoveryAsk, t config.Target, meant recovery.Meant, f *recovery.Facts) error {
 	p := &f.Place
+	p.Backup = q.Backup
 	exe, err := os.Executable()
 	if err != nil {
 		exe = "refloat"
