@@ -32,8 +32,8 @@ const (
 	LinkLasts      = 24 * time.Hour // of one that an admin makes for somebody
 	TokenLasts     = 90 * 24 * time.Hour
 	TokenMost      = 366 * 24 * time.Hour
-	deviceLasts    = 180 * 24 * time.Hour
-	usedEvery      = time.Minute // last use is noted at most so often
+	DeviceLasts    = 180 * 24 * time.Hour // for so long a browser is known again
+	usedEvery      = time.Minute          // last use is noted at most so often
 )
 
 // TokenPrefix begins every API token, so that scanners of leaked secrets know

@@ -127,7 +127,7 @@ func (g *Register) device(ctx context.Context, secret, name string, now time.Tim
 
 func (g *Register) newDevice(ctx context.Context, a Account, v Visit, now time.Time) string {
 	secret := secretText()
-	p := Pass{ID: shortID(), Kind: Device, Account: a.Name, Name: clip(v.Agent, 200), By: a.Name, Made: now, Until: now.Add(deviceLasts), Used: now, From: v.From, Hash: hashOf(secret)}
+	p := Pass{ID: shortID(), Kind: Device, Account: a.Name, Name: clip(v.Agent, 200), By: a.Name, Made: now, Until: now.Add(DeviceLasts), Used: now, From: v.From, Hash: hashOf(secret)}
 	if err := g.store.PutPass(ctx, p); err != nil {
 		g.log.WarnContext(ctx, "remember a browser", "error", err)
 		return "" // it is then counted with strangers

@@ -54,6 +54,9 @@ func (a *App) Serve(ctx context.Context) error {
 		return err
 	}
 	o.PublicURL = a.cfg.Server.PublicURL
+	if o.Front, err = a.front(); err != nil {
+		return err
+	}
 	if o.Settings, err = a.settings(); err != nil {
 		return err
 	}

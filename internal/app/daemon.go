@@ -114,6 +114,7 @@ type DaemonOptions struct {
 	Opened       func(Store) // is lent the open store while the daemon runs, then nil; nil for nobody
 	Listen       string      // address of metrics and status; empty for the default, "off" for none
 	ListenRemote bool        // allow an address that is not loopback
+	Front        Front
 	Version      string
 	Secrets      []secret.Value // never to be served
 	Logger       *slog.Logger

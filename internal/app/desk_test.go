@@ -41,6 +41,12 @@ func deskRoster() alert.Roster {
 // deskOver is a running server with a desk, over targets that serve nobody.
 func deskOver(t testing.TB, o DaemonOptions) *desk {
 	t.Helper()
+	o.Listen = "off"
+	return daemonOver(t, o).node.desk
+}
+
+func daemonOver(t testing.TB, o DaemonOptions) *Daemon {
+	t.Helper()
 	for i := range o.Targets {
 		o.Targets[i] = Care{
 			Target: o.Targets[i].Target, Facts: o.Targets[i].Facts, NoLog: true,
@@ -54,7 +60,7 @@ func deskOver(t testing.TB, o DaemonOptions) *desk {
 			NeedsBackup: func(context.Context) (string, error) { return "", nil },
 		}
 	}
-	o.Listen, o.StopTimeout = "off", 20*time.Second
+	o.StopTimeout = 20 * time.Second
 	d, err := NewDaemon(o)
 	if err != nil {
 		t.Fatal(err)
@@ -69,12 +75,14 @@ func deskOver(t testing.TB, o DaemonOptions) *desk {
 			t.Error(err)
 		}
 	})
-	return d.node.desk
+	return d
 }
 
-func twoTeams(t testing.TB) *desk {
+func twoTeams(t testing.TB) *desk { return deskOver(t, twoTeamsOptions(t)) }
+
+func twoTeamsOptions(t testing.TB) DaemonOptions {
 	rules := config.IncidentRules{WarnAt: incident.DefaultWarnAt(), Cadence: incident.DefaultCadence(), Names: map[string]string{"shop": "The shop"}}
-	return deskOver(t, DaemonOptions{
+	return DaemonOptions{
 		StateDir: t.TempDir(), Targets: []Care{{Target: "shop", Facts: Sources{OneProof: func(_ context.Context, id string) (proof.Proof, error) {
 			if id == "shop-1-x" {
 				return proof.Proof{ID: id, Target: "shop"}, nil
@@ -83,7 +91,7 @@ func twoTeams(t testing.TB) *desk {
 		}}}, {Target: "books"}},
 		Paging:    PagerOptions{Roster: deskRoster(), Sender: quiet{}, Charges: map[string]Charge{"shop": {Team: "red", Tier: alert.Critical}, "books": {Team: "blue", Tier: alert.High}}},
 		Incidents: IncidentOptions{Rules: rules, Roster: deskRoster()}, Settings: server.Settings{Text: "version: 1\n"},
-	})
+	}
 }
 
 func in(team string, r access.Role) access.Principal {

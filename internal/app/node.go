@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/refloat-db/refloat/internal/access"
 	"github.com/refloat-db/refloat/internal/server"
 	"github.com/refloat-db/refloat/internal/status"
 )
@@ -19,7 +20,9 @@ type node struct {
 	log   *slog.Logger
 	state Store
 	http  *server.Server
-	desk  *desk // what pages and the API stand on
+
+	register *access.Register // who may come in
+	desk     *desk            // what pages and the API stand on
 
 	mu   sync.Mutex
 	duty *running // the work; nil while this node does not lead
@@ -111,17 +114,21 @@ func (n *node) listen(ctx context.Context) error {
 	if n.o.Listen == "off" {
 		return nil
 	}
-	s, err := server.Listen(ctx, server.Options{
+	o := server.Options{
 		Address: n.o.Listen, Remote: n.o.ListenRemote, Version: n.o.Version, Logger: n.log, Secrets: n.o.Secrets,
 		Status: n.status, Ready: n.ready, Paging: n.paging, Headroom: n.gauges, Doors: n.doors(), PublicHost: publicHost(n.o.PublicURL),
-	})
+	}
+	if err := n.openFront(ctx, &o); err != nil {
+		return err
+	}
+	s, err := server.Listen(ctx, o)
 	if err != nil {
 		return err
 	}
 	n.http = s
 	n.later(s.Close)
 	n.log.Info("metrics and status", "address", s.Address())
-	return nil
+	return n.openAccess(ctx)
 }
 
 // What the listener asks is answered by whoever does the work.

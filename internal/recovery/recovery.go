@@ -179,7 +179,6 @@ type Place struct {
 	Binaries target.Known[string] // folder of programs of the right version
 	Owner    string               // user that the files go to
 	Program  string               // how refloat is called, with its configuration
-	Backup   string               // to begin with; empty for the best
 }
 
 // What can be where a restore would go.

@@ -49,7 +49,7 @@ type Acknowledgement struct {
 // maxMessage is how large a posted message may be, bytes.
 const maxMessage = 1 << 20
 
-func (s *Server) doors(mux *http.ServeMux) {
+func (s *Server) doors(mux *patterns) {
 	d := s.o.Doors
 	if d.Receive != nil {
 		mux.HandleFunc("POST /in/{name}", func(w http.ResponseWriter, r *http.Request) {

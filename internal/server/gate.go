@@ -27,6 +27,7 @@ type GateOptions struct {
 	PublicURL string         // how people reach the listener; empty for on this machine only
 	TLS       bool           // the listener speaks TLS itself
 	Proxies   []netip.Prefix // that are believed when they say whom they ask for
+	Refused   http.Handler   // the page for who may not; nil for plain text
 	Logger    *slog.Logger
 	Now       func() time.Time // nil for the clock
 }
@@ -91,6 +92,10 @@ func (g *gate) Guard(r Route) http.Handler {
 		}
 		if !who.Has(access.SignedIn, "") && r.Need != access.Nobody {
 			g.stranger(w, q)
+			return
+		}
+		if !who.Somewhere(r.Need) && g.o.Refused != nil && page(q) {
+			g.o.Refused.ServeHTTP(w, q.WithContext(WithWho(q.Context(), who)))
 			return
 		}
 		if !who.Somewhere(r.Need) {

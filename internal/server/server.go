@@ -81,6 +81,7 @@ type Server struct {
 	http *http.Server
 	l    net.Listener
 	from origins
+	mux  *patterns
 	done chan error
 	ends func() // tells answers without an end to stop
 
@@ -170,8 +171,29 @@ func loopback(host string) bool {
 	return err == nil && a.IsLoopback()
 }
 
+// patterns is a mux that remembers what it was given.
+type patterns struct {
+	*http.ServeMux
+	all []string
+}
+
+// Handle adds a route.
+func (p *patterns) Handle(pattern string, h http.Handler) {
+	p.all = append(p.all, pattern)
+	p.ServeMux.Handle(pattern, h)
+}
+
+// HandleFunc adds a route.
+func (p *patterns) HandleFunc(pattern string, h func(http.ResponseWriter, *http.Request)) {
+	p.Handle(pattern, http.HandlerFunc(h))
+}
+
+// Patterns are all routes, as they were given.
+func (s *Server) Patterns() []string { return slices.Clone(s.mux.all) }
+
 func (s *Server) routes() http.Handler {
-	mux := http.NewServeMux()
+	mux := &patterns{ServeMux: http.NewServeMux()}
+	s.mux = mux
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok\n") })
 	s.machine(mux, "GET /readyz", http.HandlerFunc(s.ready))
 	s.machine(mux, "GET /status.json", http.HandlerFunc(s.status))
@@ -188,7 +210,7 @@ func (s *Server) routes() http.Handler {
 // machine is what programs on this machine read without signing in. From outside
 // it takes a role for every team, since it shows every target; without a gate
 // nothing is read from there unless that was allowed.
-func (s *Server) machine(mux *http.ServeMux, pattern string, h http.Handler) {
+func (s *Server) machine(mux *patterns, pattern string, h http.Handler) {
 	var gated http.Handler
 	if s.o.Gate != nil {
 		gated = s.o.Gate.Guard(Route{Pattern: pattern, Need: access.View, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -6,6 +6,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/refloat-db/refloat/internal/access"
 	"github.com/refloat-db/refloat/internal/server"
 	"github.com/refloat-db/refloat/internal/server/web/component"
 )
@@ -16,6 +17,8 @@ type around struct {
 	path    string // of this page, to come back to
 	who     string
 	signOut string
+	account bool // there is a page of one's own access
+	people  bool // and one of everybody's
 	version string
 	zone    string // the viewer's; empty when it is not known
 	glance  []glimpse
@@ -47,6 +50,8 @@ func (s *Site) around(q asked, v view) around {
 	if q.Method != http.MethodGet {
 		a.path = "/"
 	}
+	a.account = s.o.Access != nil && q.who.Kind == access.Session
+	a.people = a.account && q.who.Has(access.Administer, "")
 	if z := component.ViewerOf(q.Context()).Zone; z != nil {
 		a.zone = z.String()
 	}
@@ -123,6 +128,9 @@ func said(code string) (string, component.Tone) {
 		return "Times are shown in your zone too.", component.Good
 	case "zone-none":
 		return "Times are shown in UTC only.", component.Good
+	}
+	if text := saidOfAccess(code); text != "" {
+		return text, component.Good
 	}
 	if text, tone := saidInRoom(code); text != "" {
 		return text, tone

@@ -35,6 +35,8 @@ type Options struct {
 	// SignOut is where the form posts that signs somebody out; empty where nobody
 	// can.
 	SignOut string
+	// Access is how people sign in; nil where nobody can.
+	Access *Access
 }
 
 // Site is the console. Make it with New.
@@ -71,7 +73,7 @@ func (s *Site) Routes() []server.Route {
 		s.act("POST /zone", access.SignedIn, s.setZone),
 		s.live(),
 	}
-	return slices.Concat(own, s.roomRoutes(), s.alertRoutes())
+	return slices.Concat(own, s.accessRoutes(), s.roomRoutes(), s.alertRoutes())
 }
 
 // NotFound is the page for what is not there.
@@ -197,11 +199,17 @@ func secure(h http.Header) {
 func (s *Site) failure(q asked, err error) view {
 	var w wrong
 	var a again
+	var x instead
+	refused, ofAccess := accessFailure(err)
 	switch {
 	case errors.As(err, &a):
 		a.code = http.StatusUnprocessableEntity
 		return a.view
+	case errors.As(err, &x):
+		return x.view
 	case errors.As(err, &w):
+	case ofAccess:
+		w = refused
 	case errors.Is(err, server.ErrNotFound):
 		w = wrong{http.StatusNotFound, "Not found", "There is nothing here that you may see.", "It may have been merged or renamed, or belong to a team that you have no role for."}
 	case errors.Is(err, server.ErrForbidden):
