@@ -1,11 +1,16 @@
 package app
 
 import (
+	"context"
+	"errors"
+	"slices"
 	"strings"
 
+	"github.com/refloat-db/refloat/internal/access"
 	"github.com/refloat-db/refloat/internal/secret"
 	"github.com/refloat-db/refloat/internal/server"
 	"github.com/refloat-db/refloat/internal/server/rest"
+	"github.com/refloat-db/refloat/internal/server/slash"
 )
 
 // DescribeAPI is the OpenAPI description of the HTTP API, as JSON.
@@ -37,4 +42,42 @@ func redactor(secrets []secret.Value) func(string) string {
 		}
 	}
 	return strings.NewReplacer(pairs...).Replace
+}
+
+// programRoutes are what programs ask for: the API and the slash commands.
+func (n *node) programRoutes() []server.Route {
+	h := slash.New(slash.Options{Doors: n.o.Slash, Desk: n.desk, Seen: n.state, Principal: n.person, Redact: redactor(n.o.Secrets), Logger: n.log})
+	return append(n.apiRoutes(), h.Routes()...)
+}
+
+// person is who a person of the configuration is where no sign-in says it: by
+// their account, and without one as who works in incidents of their teams. An
+// account that is disabled may nothing.
+func (n *node) person(ctx context.Context, name string) (access.Principal, error) {
+	who := access.Principal{Kind: access.Token, ID: "chat", Name: name, Limit: access.Responder, Teams: map[string]access.Role{}}
+	a, err := n.state.Account(ctx, name)
+	switch {
+	case err == nil && a.Disabled:
+		return access.Principal{}, nil
+	case err == nil:
+		who.Everywhere, who.Teams = a.Everywhere, a.Teams
+		return who, nil
+	case !errors.Is(err, access.ErrNone):
+		return access.Principal{}, err
+	}
+	for team, t := range n.o.Paging.Roster.Teams {
+		if slices.Contains(t.Members, name) {
+			who.Teams[team] = access.Responder
+		}
+	}
+	return who, nil
+}
+
+// slashDoors are where chats send commands.
+func (a *App) slashDoors() []slash.Door {
+	var out []slash.Door
+	for _, s := range a.cfg.Chat.Slash {
+		out = append(out, slash.Door{Name: s.Name, Secret: s.Secret, People: s.People, OthersRead: s.OthersRead})
+	}
+	return out
 }

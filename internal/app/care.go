@@ -61,6 +61,7 @@ func (a *App) Serve(ctx context.Context) error {
 		return err
 	}
 	o.Replies = Replies{Address: a.cfg.Email.Replies.Address, Listen: a.cfg.Email.Replies.Listen}
+	o.Slash = a.slashDoors()
 	for _, s := range a.cfg.Inbound.Sources {
 		o.Sources = append(o.Sources, Source{Name: s.Name, Token: s.Token, Team: s.Team, Incidents: s.Incidents, Read: inboundReader(s.Kind)})
 	}

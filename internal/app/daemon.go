@@ -18,6 +18,7 @@ import (
 	"github.com/refloat-db/refloat/internal/schedule"
 	"github.com/refloat-db/refloat/internal/secret"
 	"github.com/refloat-db/refloat/internal/server"
+	"github.com/refloat-db/refloat/internal/server/slash"
 	"github.com/refloat-db/refloat/internal/status"
 	"github.com/refloat-db/refloat/internal/statuspage/site"
 	"github.com/refloat-db/refloat/internal/store/sqlite"
@@ -127,6 +128,7 @@ type DaemonOptions struct {
 	Sources      []Source       // who may post alerts
 	Expected     []ExpectedBeat // signs of life that others give
 	Replies      Replies
+	Slash        []slash.Door       // who sends slash commands
 	Trace        *tracing.Tracer    // of pages; nil for none
 	Settings     server.Settings    // as they were read; without text they are not shown
 	PublicURL    string             // how people reach the listener; empty for no links in pages
