@@ -114,6 +114,9 @@ func Explain(err error) Explanation {
 		e.Code, e.Class, e.Next = "configuration", ClassUsage, "mend that line, then run: refloat config check"
 		return e
 	}
+	if e, is := problemOfServer(err); is {
+		return e
+	}
 	for _, x := range explanations {
 		if errors.Is(err, x.err) {
 			e.Code, e.Class, e.Next = x.code, x.class, x.next

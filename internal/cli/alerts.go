@@ -17,7 +17,7 @@ func alertsCommand(g *globals) *cobra.Command {
 		Use: "alerts [ALERT | TARGET]", Short: "List alerts that are open, who was paged, and what came of it; exit code 3 when one is open",
 		Args: cobra.MaximumNArgs(1), ValidArgsFunction: g.targets,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return g.with(cmd.Context(), func(a *app.App) error {
+			return g.room(cmd.Context(), func(a app.Room) error {
 				list, err := a.Alerts(cmd.Context(), first(args), all)
 				if err != nil {
 					return err
@@ -82,7 +82,7 @@ func ackCommand(g *globals) *cobra.Command {
 	c := &cobra.Command{
 		Use: "ack ALERT", Short: "Take an alert on: nobody else is paged for it", Args: cobra.ExactArgs(1), ValidArgsFunction: g.openAlerts,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return g.with(cmd.Context(), func(a *app.App) error {
+			return g.room(cmd.Context(), func(a app.Room) error {
 				said, err := a.Acknowledge(cmd.Context(), args[0], by)
 				if err != nil {
 					return err
@@ -98,7 +98,7 @@ func ackCommand(g *globals) *cobra.Command {
 // openAlerts completes the IDs of open alerts.
 func (g *globals) openAlerts(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	var out []string
-	_ = g.with(cmd.Context(), func(a *app.App) error {
+	_ = g.room(cmd.Context(), func(a app.Room) error {
 		list, err := a.Alerts(cmd.Context(), "", false)
 		for _, x := range list {
 			out = append(out, x.ID+"\t"+x.Signal.Summary)
@@ -117,7 +117,7 @@ when the silence ends pages then. A silence has an owner, a reason and an end.`,
 		Example: "  refloat silence shop --for 2h --reason 'moving it to the new host' --planned\n  refloat silence --code proof-stale --for 1d --reason 'the drill host is being replaced'\n  refloat silence",
 		Args:    cobra.MaximumNArgs(1), ValidArgsFunction: g.targets,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return g.with(cmd.Context(), func(a *app.App) error {
+			return g.room(cmd.Context(), func(a app.Room) error {
 				if r.For == 0 && first(args) == "" && r.Code == "" {
 					list, err := a.Silences(cmd.Context())
 					if err != nil {
@@ -146,7 +146,7 @@ when the silence ends pages then. A silence has an owner, a reason and an end.`,
 	end := &cobra.Command{
 		Use: "end SILENCE", Short: "End a silence now", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return g.with(cmd.Context(), func(a *app.App) error {
+			return g.room(cmd.Context(), func(a app.Room) error {
 				if err := a.EndSilence(cmd.Context(), args[0], ""); err != nil {
 					return err
 				}

@@ -88,6 +88,16 @@ func (o *checkOptions) settle(g *globals) error {
 // check audits a server named by its address, which needs no configuration, or
 // targets of the configuration.
 func check(cmd *cobra.Command, g *globals, name string, o checkOptions) ([]app.AuditReport, error) {
+	if g.server != "" {
+		if strings.Contains(name, "://") || strings.Contains(name, "=") || len(o.foreign) > 0 || o.server.PasswordFile+o.server.PasswordEnv != "" {
+			return nil, usageError{fmt.Errorf("with --server the last audit of a target is shown: name a target or none")}
+		}
+		r, err := g.remote()
+		if err != nil {
+			return nil, err
+		}
+		return r.Findings(cmd.Context(), name)
+	}
 	if strings.Contains(name, "://") || strings.Contains(name, "=") {
 		o.server.DSN = name
 		r, err := app.CheckServer(cmd.Context(), o.server, g.env, o.foreign...)

@@ -20,6 +20,7 @@ import (
 // globals are what every command shares.
 type globals struct {
 	config, repo, passphraseFile string
+	server, tokenFile, caFile    string // of a server elsewhere
 	json, verbose                bool
 
 	serving        bool // to be stopped by a signal is no failure
@@ -89,6 +90,9 @@ proof.
 	p.StringVar(&g.config, "config", "", "configuration `file` (default $REFLOAT_CONFIG, ./refloat.yaml, /etc/refloat/refloat.yaml)")
 	p.StringVar(&g.repo, "repo", "", "use the repository at this `URL` without a configuration")
 	p.StringVar(&g.passphraseFile, "passphrase-file", "", "`file` with the passphrase, with --repo (or $REFLOAT_PASSPHRASE)")
+	p.StringVar(&g.server, "server", "", "ask the server at this `URL` instead, like https://refloat.example.org")
+	p.StringVar(&g.tokenFile, "token-file", "", "`file` with your API token, with --server")
+	p.StringVar(&g.caFile, "ca-file", "", "`file` with the certificates that the server's is checked against, with --server (default the system's)")
 	p.BoolVar(&g.json, "json", false, "print JSON; errors too, on standard error")
 	p.BoolVarP(&g.verbose, "verbose", "v", false, "say more on standard error")
 	root.AddGroup(&cobra.Group{ID: "care", Title: "Take care:"}, &cobra.Group{ID: "watch", Title: "Watch and page:"}, &cobra.Group{ID: "recover", Title: "Recover and prove:"}, &cobra.Group{ID: "repo", Title: "Repository and record:"})
@@ -114,6 +118,9 @@ func addCommands(g *globals, add func(group string, commands ...*cobra.Command))
 
 // load reads the configuration, or makes one of --repo.
 func (g *globals) load() (config.Config, error) {
+	if err := g.onThisMachine(); err != nil {
+		return config.Config{}, err
+	}
 	if g.repo != "" {
 		if g.config != "" {
 			return config.Config{}, usageError{errors.New("give --repo or --config, not both")}

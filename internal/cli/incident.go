@@ -34,7 +34,7 @@ func (g *globals) incidents(cmd *cobra.Command, args []string, _ string) ([]stri
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	_ = g.with(cmd.Context(), func(a *app.App) error {
+	_ = g.room(cmd.Context(), func(a app.Room) error {
 		list, err := a.Incidents(cmd.Context(), true)
 		for _, open := range []bool{true, false} {
 			for _, x := range list {
@@ -69,7 +69,7 @@ func asFlag(c *cobra.Command, by *string) {
 
 // act does one thing in an incident and shows what came of it.
 func (g *globals) act(ctx context.Context, id string, command app.IncidentCommand, by string, said func(app.Incident) string) error {
-	return g.with(ctx, func(a *app.App) error {
+	return g.room(ctx, func(a app.Room) error {
 		x, err := a.ActOnIncident(ctx, id, command, by)
 		if err != nil {
 			return err
@@ -83,7 +83,7 @@ func incidentListCommand(g *globals) *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "List incidents that are open; exit code 3 when one is", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return g.with(cmd.Context(), func(a *app.App) error {
+			return g.room(cmd.Context(), func(a app.Room) error {
 				list, err := a.Incidents(cmd.Context(), all)
 				if err != nil {
 					return err
@@ -164,7 +164,7 @@ func incidentShowCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use: "show INCIDENT", Short: "Show an incident: clocks, roles, tasks, notes, alerts, updates and who received them", Args: one("incident"), ValidArgsFunction: g.incidents,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return g.with(cmd.Context(), func(a *app.App) error {
+			return g.room(cmd.Context(), func(a app.Room) error {
 				x, err := a.Incident(cmd.Context(), args[0])
 				if err != nil {
 					return err
@@ -320,7 +320,7 @@ func incidentSummaryCommand(g *globals) *cobra.Command {
 	c := &cobra.Command{
 		Use: "summary INCIDENT", Short: "Say what you need to know in 30 seconds: the hand-over for who joins late", Args: one("incident"), ValidArgsFunction: g.incidents,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return g.with(cmd.Context(), func(a *app.App) error {
+			return g.room(cmd.Context(), func(a app.Room) error {
 				lines, err := a.IncidentSummary(cmd.Context(), args[0], by)
 				if err != nil {
 					return err
@@ -337,7 +337,7 @@ func incidentTimelineCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use: "timeline INCIDENT", Short: "List everything that happened in an incident, in order", Args: one("incident"), ValidArgsFunction: g.incidents,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return g.with(cmd.Context(), func(a *app.App) error {
+			return g.room(cmd.Context(), func(a app.Room) error {
 				x, err := a.Incident(cmd.Context(), args[0])
 				if err != nil {
 					return err

@@ -28,7 +28,7 @@ func incidentOpenCommand(g *globals) *cobra.Command {
 				}
 				q.Since = at
 			}
-			return g.with(cmd.Context(), func(a *app.App) error {
+			return g.room(cmd.Context(), func(a app.Room) error {
 				x, err := a.OpenIncident(cmd.Context(), q)
 				if err != nil {
 					return err
@@ -187,7 +187,7 @@ func incidentAttachCommand(g *globals) *cobra.Command {
 			if (get == "") == (len(args) == 1) {
 				return usageError{errors.New("give a file, or --get NAME")}
 			}
-			return g.with(cmd.Context(), func(a *app.App) error {
+			return g.room(cmd.Context(), func(a app.Room) error {
 				if get != "" {
 					data, err := a.IncidentAttachment(cmd.Context(), args[0], get)
 					if err != nil {
@@ -226,7 +226,7 @@ func incidentMergeCommand(g *globals) *cobra.Command {
 			return g.incidents(cmd, args[:0], to)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return g.with(cmd.Context(), func(a *app.App) error {
+			return g.room(cmd.Context(), func(a app.Room) error {
 				x, err := a.MergeIncidents(cmd.Context(), args[0], args[1], why, by)
 				if err != nil {
 					return err

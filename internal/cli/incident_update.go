@@ -51,7 +51,7 @@ or clients that repeats a note of responders is refused.`,
 					return usageError{errors.New("the update is empty")}
 				}
 			}
-			return g.with(cmd.Context(), func(a *app.App) error {
+			return g.room(cmd.Context(), func(a app.Room) error {
 				if draft {
 					d, err := a.DraftUpdate(cmd.Context(), q)
 					if err != nil {

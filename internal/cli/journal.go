@@ -47,7 +47,7 @@ func journalListCommand(g *globals) *cobra.Command {
 			if since > 0 {
 				f.Since = time.Now().Add(-since)
 			}
-			return g.with(cmd.Context(), func(a *app.App) error {
+			return g.room(cmd.Context(), func(a app.Room) error {
 				all, err := a.JournalList(cmd.Context(), f)
 				if err != nil {
 					return err

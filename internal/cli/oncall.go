@@ -34,6 +34,9 @@ address to which they subscribe.`,
 			case asICS && (g.json || feed):
 				return usageError{errors.New("give one of --ics, --feed and --json")}
 			}
+			if !asICS && !feed {
+				return g.room(cmd.Context(), func(a app.Room) error { return g.onCall(a, first(args), moment, days, len(args) > 0) })
+			}
 			return g.with(cmd.Context(), func(a *app.App) error {
 				switch {
 				case asICS:
@@ -52,16 +55,6 @@ address to which they subscribe.`,
 					}
 					return g.print(map[string]string{"address": at}, func(w io.Writer) { fmt.Fprintln(w, at) })
 				}
-				r, err := a.OnCall(first(args), moment, days)
-				if err != nil {
-					return err
-				}
-				if err := g.print(r, func(w io.Writer) { showOnCall(w, r, len(args) > 0) }); err != nil {
-					return err
-				}
-				if r.Uncovered() {
-					return verdict(exitVerdict)
-				}
 				return nil
 			})
 		},
@@ -76,6 +69,21 @@ address to which they subscribe.`,
 		return g.names(func(a *app.App) []string { return a.People() })
 	})
 	return c
+}
+
+// onCall shows who is on call at a moment.
+func (g *globals) onCall(a app.Room, team string, at time.Time, days int, withNext bool) error {
+	r, err := a.OnCall(team, at, days)
+	if err != nil {
+		return err
+	}
+	if err := g.print(r, func(w io.Writer) { showOnCall(w, r, withNext) }); err != nil {
+		return err
+	}
+	if r.Uncovered() {
+		return verdict(exitVerdict)
+	}
+	return nil
 }
 
 // atFlag reads --at; a time without its zone is refused, since it would be

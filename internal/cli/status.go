@@ -25,7 +25,7 @@ verdict of the last proof, with its age. All else is shown beside it.`,
 			if watch && every < time.Second {
 				return usageError{fmt.Errorf("--every wants at least 1s")}
 			}
-			return g.with(cmd.Context(), func(a *app.App) error {
+			return g.room(cmd.Context(), func(a app.Room) error {
 				for {
 					err := g.status(cmd.Context(), a, first(args), watch)
 					var v verdict
@@ -48,7 +48,7 @@ verdict of the last proof, with its age. All else is shown beside it.`,
 
 // status shows how targets stand once; over itself on a terminal when it is
 // shown again and again.
-func (g *globals) status(ctx context.Context, a *app.App, name string, again bool) error {
+func (g *globals) status(ctx context.Context, a app.Room, name string, again bool) error {
 	all, err := a.Status(ctx, name)
 	if err != nil {
 		return err
