@@ -183,12 +183,14 @@ func (d *desk) Act(ctx context.Context, who access.Principal, id string, c incid
 		return server.IncidentView{}, err
 	}
 	switch c := c.(type) {
-	case incident.Open, incident.Merge, incident.Attach, incident.PublishUpdate: // they are asked for by name
-		return server.IncidentView{}, fmt.Errorf("%w: this is not done by an act", server.ErrRefused)
+	case incident.AddNote, incident.AddTask, incident.CloseTask, incident.AddLink, incident.SetSeverity, incident.SetStatus, incident.TakeRole, incident.ReleaseRole,
+		incident.AcknowledgeUpdate, incident.MeasureDataLoss, incident.Resolve, incident.Reopen:
 	case incident.HandOver:
 		if err := d.knownPerson(c.To); err != nil {
 			return server.IncidentView{}, err
 		}
+	default: // it is asked for by name, or is for the server to tell
+		return server.IncidentView{}, fmt.Errorf("%w: this is not done by an act", server.ErrRefused)
 	}
 	return d.do(ctx, who, s.ID, c)
 }

@@ -73,6 +73,15 @@ func (s State) Clone() State {
 		u := &s.Updates[i]
 		u.Deliveries, u.Acks = slices.Clone(u.Deliveries), slices.Clone(u.Acks)
 	}
+	s.Recoveries = slices.Clone(s.Recoveries)
+	for i := range s.Recoveries {
+		r := &s.Recoveries[i]
+		r.Progress = slices.Clone(r.Progress)
+		if r.Verification != nil {
+			v := *r.Verification
+			r.Verification = &v
+		}
+	}
 	s.Reminders, s.Warnings, s.Changes = slices.Clone(s.Reminders), slices.Clone(s.Warnings), slices.Clone(s.Changes)
 	s.Absorbed, s.Timeline, s.Unread = slices.Clone(s.Absorbed), slices.Clone(s.Timeline), slices.Clone(s.Unread)
 	if s.DataLoss != nil {

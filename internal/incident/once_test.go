@@ -72,7 +72,8 @@ func TestCloneSharesNothing(t *testing.T) {
 		return s
 	}
 	s = do(s, Open{ID: "inc-1", Opened: Opened{Title: "t", Severity: Sev2, Cause: Cause{Key: "k", Kind: FromOutage, Target: "shop", Reason: "r", Started: now, Detected: now}}})
-	for _, c := range []Command{TakeRole{Role: Commander}, AddTask{Text: "x"}, PublishUpdate{Audience: Teams, Text: "hello", To: []Recipient{{Contact: "c"}}}, MeasureDataLoss{Measured{Loss: 1, Source: "x"}}} {
+	for _, c := range []Command{TakeRole{Role: Commander}, AddTask{Text: "x"}, PublishUpdate{Audience: Teams, Text: "hello", To: []Recipient{{Contact: "c"}}},
+		ChooseRecovery{Chosen: RecoveryChosen{Target: "shop", Way: "w", Title: "w", Steps: []PlannedStep{{ID: "a", Title: "a", ByHand: true}, {ID: "b", Title: "b"}}}}, MeasureDataLoss{Measured{Loss: 1, Source: "x"}}} {
 		s = do(s, c)
 	}
 	kept := s.Clone()
@@ -82,6 +83,7 @@ func TestCloneSharesNothing(t *testing.T) {
 	}
 	after := kept.Clone()
 	for _, c := range []Command{
+		ConfirmRecovery{"r1", "shop"}, TellStep{RecoveryStep: RecoveryStep{Run: "r1", Step: "a", ByHand: true}, Kind: KindStepDone},
 		ReleaseRole{Role: Commander}, OfferRoles{To: []string{"bob"}}, CloseTask{ID: "t1"}, RecordDelivery{Delivered: Delivered{Update: "u1", Contact: "c"}, OK: true}, AcknowledgeUpdate{"u1"},
 		MeasureDataLoss{Measured{Loss: 2, Source: "y"}}, EndCause{Key: "k", At: now}, SetSeverity{To: Sev1}, AddNote{Text: "n"},
 	} {
