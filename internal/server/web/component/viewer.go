@@ -46,7 +46,10 @@ const (
 // Span is a duration in words, two units at most, that does not break into two
 // lines.
 func Span(d time.Duration) string {
-	if d > -time.Second && d < time.Second && d != 0 {
+	if d == 0 {
+		return "0\u00a0s"
+	}
+	if d > -time.Second && d < time.Second {
 		return number(float64(d)/float64(time.Millisecond), false) + "\u00a0ms"
 	}
 	words := status.Age(d)
