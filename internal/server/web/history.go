@@ -128,9 +128,9 @@ func (h history) restorable(v server.TargetView) lane {
 	}
 	for _, s := range v.Coverage.Spans {
 		if x, w, ok := h.axis.Bar(s.FromTime, s.ToTime, 0.2); ok {
-			title := "Every moment from " + moment(s.FromTime) + " to " + moment(s.ToTime) + " can be restored"
+			title := "Every moment from " + toTheSecond(s.FromTime) + " to " + toTheSecond(s.ToTime) + " can be restored"
 			if s.Point() {
-				title = "Restorable to " + moment(s.ToTime) + " only: no log follows this backup"
+				title = "Restorable to " + toTheSecond(s.ToTime) + " only: no log follows this backup"
 			}
 			kind := "span"
 			if s.Abandoned {
@@ -143,7 +143,7 @@ func (h history) restorable(v server.TargetView) lane {
 	for _, g := range holes(v.Coverage) {
 		if x, w, ok := h.axis.Bar(g.from, g.to, 0.6); ok {
 			gaps++
-			title := "Nothing between " + moment(g.from) + " and " + moment(g.to) + " can be restored"
+			title := "Nothing between " + toTheSecond(g.from) + " and " + toTheSecond(g.to) + " can be restored"
 			if g.reason != "" {
 				title += ": " + g.reason
 			}
@@ -162,7 +162,7 @@ func (h history) backups(v server.TargetView) lane {
 			if b.Kind == backup.Full {
 				kind = "full"
 			}
-			l.marks = append(l.marks, mark{kind: kind, x: x, w: w, title: capital(string(b.Kind)) + " backup, " + moment(b.EndedAt) + ", " + component.Span(b.Took)})
+			l.marks = append(l.marks, mark{kind: kind, x: x, w: w, title: capital(string(b.Kind)) + " backup, " + toTheSecond(b.EndedAt) + ", " + component.Span(b.Took)})
 		}
 	}
 	l.says = component.Plural(len(l.marks), "base backup", "base backups") + "."
@@ -179,7 +179,7 @@ func (h history) drills(v server.TargetView) lane {
 		if p.Verdict != proof.Proven {
 			bad++
 		}
-		l.marks = append(l.marks, mark{kind: "drill", tone: verdictTone(p.Verdict), x: h.axis.At(p.EndedAt), title: verdictWords(p.Verdict) + ", " + moment(p.EndedAt) + ": " + p.Summary})
+		l.marks = append(l.marks, mark{kind: "drill", tone: verdictTone(p.Verdict), x: h.axis.At(p.EndedAt), title: verdictWords(p.Verdict) + ", " + toTheSecond(p.EndedAt) + ": " + p.Summary})
 	}
 	l.says = component.Plural(len(l.marks), "drill", "drills") + ", " + component.Count(int64(bad)) + " of them not proven."
 	return l
@@ -188,12 +188,12 @@ func (h history) drills(v server.TargetView) lane {
 func (h history) outages(v server.TargetView) lane {
 	l := lane{name: "Outages"}
 	for _, o := range v.Outages {
-		end, words := o.Recovered, "to "+moment(o.Recovered)
+		end, words := o.Recovered, "to "+toTheSecond(o.Recovered)
 		if end.IsZero() {
 			end, words = h.axis.To, "and it goes on"
 		}
 		if x, w, ok := h.axis.Bar(o.FirstBad, end, 0.5); ok {
-			l.marks = append(l.marks, mark{kind: "outage", x: x, w: w, title: capital(o.Reason) + ": from " + moment(o.FirstBad) + " " + words})
+			l.marks = append(l.marks, mark{kind: "outage", x: x, w: w, title: capital(o.Reason) + ": from " + toTheSecond(o.FirstBad) + " " + words})
 		}
 	}
 	l.says = component.Plural(len(l.marks), "outage", "outages") + "."
@@ -204,15 +204,15 @@ func (h history) planned(v server.TargetView) lane {
 	l := lane{name: "Planned work"}
 	for _, s := range v.Maintenance {
 		if x, w, ok := h.axis.Bar(s.From, s.Until, 0.5); ok {
-			l.marks = append(l.marks, mark{kind: "planned", x: x, w: w, title: s.Reason + " (" + s.Owner + "), " + moment(s.From) + " to " + moment(s.Until)})
+			l.marks = append(l.marks, mark{kind: "planned", x: x, w: w, title: s.Reason + " (" + s.Owner + "), " + toTheSecond(s.From) + " to " + toTheSecond(s.Until)})
 		}
 	}
 	l.says = component.Plural(len(l.marks), "span of planned work", "spans of planned work") + "."
 	return l
 }
 
-// moment is a time in a title, to the second.
-func moment(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05 UTC") }
+// toTheSecond is a time in a title, to the second.
+func toTheSecond(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05 UTC") }
 
 func verdictTone(v proof.Verdict) component.Tone {
 	switch v {

@@ -70,7 +70,7 @@ func (s *Site) Routes() []server.Route {
 		{Pattern: "GET " + static.Prefix + "{name}", Need: access.Nobody, Handler: static.Handler()},
 		s.show("GET /{$}", access.View, s.board),
 		s.show("GET /targets/{name}", access.View, s.target),
-		s.act("POST /targets/{name}/ask", access.Respond, s.ask),
+		s.act("POST /targets/{name}/ask", access.Respond, s.askWork),
 		s.show("GET /zone", access.SignedIn, s.zone),
 		s.act("POST /zone", access.SignedIn, s.setZone),
 		s.live(),
@@ -123,7 +123,7 @@ func (again) Error() string { return "a form was not filled in as it must be" }
 // show makes the route of a page.
 func (s *Site) show(pattern string, need access.Need, f func(asked) (view, error)) server.Route {
 	return server.Route{Pattern: pattern, Need: need, Handler: s.pack(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		q := s.asked(w, r)
+		q := s.ask(w, r)
 		v, err := f(q)
 		if err != nil {
 			v = s.failure(q, err)
@@ -150,7 +150,7 @@ const (
 	maxUpload = 5 << 20
 )
 
-func (s *Site) asked(w http.ResponseWriter, r *http.Request) asked {
+func (s *Site) ask(w http.ResponseWriter, r *http.Request) asked {
 	now := s.o.Now()
 	if r.Method == http.MethodPost {
 		limit := int64(maxForm)

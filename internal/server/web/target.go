@@ -56,8 +56,8 @@ func (s *Site) target(q asked) (view, error) {
 	return view{title: shown(v.TargetRow), here: "/", body: targetBody(p)}, nil
 }
 
-// ask asks for work on a target.
-func (s *Site) ask(q asked) (string, error) {
+// askWork asks for work on a target.
+func (s *Site) askWork(q asked) (string, error) {
 	name, work := q.PathValue("name"), q.PostFormValue("work")
 	if !slices.Contains([]string{"backup", "drill", "check"}, work) {
 		return "", wrong{422, "Not done", "There is no work of that name.", "Go back and use one of the buttons."}
@@ -180,7 +180,7 @@ func openFindings(r *audit.Report) []audit.Finding {
 	return slices.DeleteFunc(slices.Clone(r.Findings), func(f audit.Finding) bool { return f.Suppressed != nil })
 }
 
-func severityTone(s audit.Severity) component.Tone {
+func findingTone(s audit.Severity) component.Tone {
 	switch {
 	case s >= audit.High:
 		return component.Bad

@@ -999,7 +999,7 @@ func targetFindings(p targetPage) templ.Component {
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
-					templ_7745c5c3_Err = component.Sign(severityTone(f.Severity)).Render(ctx, templ_7745c5c3_Buffer)
+					templ_7745c5c3_Err = component.Sign(findingTone(f.Severity)).Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
