@@ -75,6 +75,10 @@ func (p Publication) headline() string {
 			hit = append(hit, s.Name)
 		}
 	}
+	is := "is"
+	if len(hit) > 1 {
+		is = "are"
+	}
 	who := listed(hit)
 	if n := len(p.Services); len(hit) > 3 {
 		who = fmt.Sprintf("%d of %d services", len(hit), n)
@@ -90,12 +94,12 @@ func (p Publication) headline() string {
 		if who == "" {
 			return "A disruption is being watched"
 		}
-		return "Back, being watched: " + who
+		return who + " " + is + " back, and being watched"
 	case Disrupted:
 		if who == "" {
 			return "A disruption is reported"
 		}
-		return "Disrupted: " + who
+		return who + " " + is + " disrupted"
 	}
 	return "How services stand is not known right now"
 }
