@@ -52,7 +52,10 @@ type Request struct {
 	By      string    `json:"by"`   // who asks
 	What    string    `json:"what"` // one of the Request… constants
 	Alert   string    `json:"alert,omitempty"`
+	Key     string    `json:"key,omitempty"` // of its signal: acknowledges the open alert of this key where Alert is not known
 	Silence *Silence  `json:"silence,omitempty"`
+	Signals []Signal  `json:"signals,omitempty"` // that arrived at a node that does not page
+	Beat    string    `json:"beat,omitempty"`    // whose sign of life arrived there
 	// Done is when the server took it up, and Answer what came of it.
 	Done   time.Time `json:"done,omitzero"`
 	Answer string    `json:"answer,omitempty"`
@@ -64,4 +67,6 @@ const (
 	RequestAcknowledge = "acknowledge"
 	RequestSilence     = "silence"
 	RequestEndSilence  = "end-silence"
+	RequestSignals     = "signals"
+	RequestBeat        = "beat"
 )

@@ -169,7 +169,7 @@ func (a *App) ask(ctx context.Context, q alert.Request) (answer string, err erro
 			}
 			return q.Answer, nil
 		}
-		runs, err := ServerRuns(a.cfg.StateDir)
+		runs, err := workIsDone(ctx, s, a.cfg.StateDir)
 		idle := err == nil && !runs && time.Since(q.At) > startsWithin
 		if idle || time.Now().After(deadline) {
 			return "", fmt.Errorf("%w: start refloat server", errNotTaken)

@@ -31,16 +31,13 @@ func (a *App) Serve(ctx context.Context) error {
 	if len(a.cfg.Targets) == 0 {
 		return fmt.Errorf("%w: %s has no targets to take into care", ErrNoTarget, a.cfg.Path)
 	}
-	if a.cfg.Store.URL != "" {
-		return fmt.Errorf("%w: this version does not run a server on store.url yet", ErrUsage)
-	}
 	repo, err := a.open(ctx, false)
 	if err != nil {
 		return err
 	}
 	o := DaemonOptions{
 		StateDir: a.cfg.StateDir, Listen: a.cfg.Server.Listen, ListenRemote: a.cfg.Server.Remote,
-		Store: a.openStore, Opened: a.attach, Version: Version, Logger: a.log, Secrets: a.secrets(),
+		Store: storeAt(a.cfg, a.cfg.Store.Node, newID()), LinkKey: a.linkKey, Opened: a.attach, Version: Version, Logger: a.log, Secrets: a.secrets(),
 	}
 	for _, name := range a.Targets() {
 		c, done, err := a.care(repo, name)

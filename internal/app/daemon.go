@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"github.com/refloat-db/refloat/internal/server/slash"
 	"github.com/refloat-db/refloat/internal/status"
 	"github.com/refloat-db/refloat/internal/statuspage/site"
+	"github.com/refloat-db/refloat/internal/store/pgstore"
 	"github.com/refloat-db/refloat/internal/store/sqlite"
 	"github.com/refloat-db/refloat/internal/target"
 	"github.com/refloat-db/refloat/internal/tracing"
@@ -111,10 +113,11 @@ type RepositoryCare struct {
 // DaemonOptions are what a Daemon is given.
 type DaemonOptions struct {
 	StateDir     string
-	Store        storeOpener // nil for the file in the state directory
-	Opened       func(Store) // is lent the open store while the daemon runs, then nil; nil for nobody
-	Listen       string      // address of metrics and status; empty for the default, "off" for none
-	ListenRemote bool        // allow an address that is not loopback
+	Store        storeOpener            // nil for the file in the state directory
+	Opened       func(Store)            // is lent the open store while the daemon runs, then nil; nil for nobody
+	LinkKey      func() ([]byte, error) // signs links; nil for a key in the state directory
+	Listen       string                 // address of metrics and status; empty for the default, "off" for none
+	ListenRemote bool                   // allow an address that is not loopback
 	Front        Front
 	Version      string
 	Secrets      []secret.Value // never to be served
@@ -173,6 +176,9 @@ func NewDaemon(o DaemonOptions) (*Daemon, error) {
 	}
 	if o.Store == nil {
 		o.Store = storeIn(o.StateDir)
+	}
+	if o.LinkKey == nil {
+		o.LinkKey = func() ([]byte, error) { return linkKey(filepath.Join(o.StateDir, "link.key")) }
 	}
 	if o.Opened == nil {
 		o.Opened = func(Store) {}
@@ -307,12 +313,25 @@ func (r *running) start(ctx context.Context) error {
 }
 
 func (r *running) startJobs(ctx context.Context) error {
+	o := schedule.Options{Logger: r.log, OnOutcome: r.outcome, OnMissed: r.missed}
+	if shared, is := r.state.(*pgstore.Store); is {
+		pool, err := shared.Queue(ctx)
+		if err != nil {
+			return err
+		}
+		r.later(func(context.Context) error {
+			pool.Close()
+			return nil
+		})
+		r.jobs, err = schedule.NewShared(ctx, pool, r.allJobs(), o)
+		return err
+	}
 	db, err := sqlite.OpenQueue(ctx, r.o.StateDir)
 	if err != nil {
 		return err
 	}
 	r.later(func(context.Context) error { return db.Close() })
-	r.jobs, err = schedule.New(ctx, db, r.allJobs(), schedule.Options{Logger: r.log, OnOutcome: r.outcome, OnMissed: r.missed})
+	r.jobs, err = schedule.New(ctx, db, r.allJobs(), o)
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -54,7 +55,7 @@ type doors struct {
 func (r *running) newDoors(ctx context.Context) (*doors, error) {
 	d := &doors{r: r, heard: map[string]alert.Heard{}}
 	var err error
-	if d.key, err = linkKey(filepath.Join(r.o.StateDir, "link.key")); err != nil {
+	if d.key, err = r.o.LinkKey(); err != nil {
 		return nil, err
 	}
 	for _, x := range r.o.Expected {
@@ -143,54 +144,77 @@ func same(given string, want secret.Value) bool {
 // receive keeps what a source posts, and then says so. Whether a name exists is
 // not told to who has no token.
 func (d *doors) receive(ctx context.Context, name, token string, body []byte) error {
-	for _, s := range d.r.o.Sources {
+	all, err := d.r.o.posted(name, token, body)
+	if err != nil {
+		return err
+	}
+	for _, x := range all {
+		d.r.pager.Signal(ctx, x)
+	}
+	return d.r.pager.kept(ctx)
+}
+
+// posted are the signals of what a source posts.
+func (o DaemonOptions) posted(name, token string, body []byte) ([]alert.Signal, error) {
+	for _, s := range o.Sources {
 		if s.Name != name || !same(token, s.Token) {
 			continue
 		}
 		all, err := s.Read(name, body, time.Now())
 		if err != nil {
-			return fmt.Errorf("%w: %w", server.ErrMessage, err)
+			return nil, fmt.Errorf("%w: %w", server.ErrMessage, err)
 		}
 		if !s.Incidents {
-			d.withoutIncidents(ctx, name, all)
+			o.withoutIncidents(name, all)
 		}
-		for _, x := range all {
-			if x.Team == "" {
-				x.Team = s.Team
+		for i := range all {
+			if all[i].Team == "" {
+				all[i].Team = s.Team
 			}
-			d.r.pager.Signal(ctx, x)
 		}
-		return d.r.pager.kept(ctx)
+		return all, nil
 	}
-	return server.ErrDenied
+	return nil, server.ErrDenied
 }
 
 // withoutIncidents takes away what a source may not ask for. Its alerts are taken
 // all the same: none is lost over it.
-func (d *doors) withoutIncidents(ctx context.Context, name string, all []alert.Signal) {
+func (o DaemonOptions) withoutIncidents(name string, all []alert.Signal) {
 	for i := range all {
 		if all[i].Opens {
 			all[i].Opens = false
-			d.r.log.WarnContext(ctx, "a source asks for an incident and may not: the alert is taken, and opens none by this; set incidents: true for it", "source", name, "key", all[i].Key)
+			o.Logger.Warn("a source asks for an incident and may not: the alert is taken, and opens none by this; set incidents: true for it", "source", name, "key", all[i].Key)
 		}
 	}
 }
 
 func (d *doors) beat(ctx context.Context, name, token string) error {
+	if !d.r.o.expects(name, token) {
+		return server.ErrDenied
+	}
+	return d.heardFrom(ctx, name, time.Now())
+}
+
+// expects reports that a sign of life is the one of a name.
+func (o DaemonOptions) expects(name, token string) bool {
+	return slices.ContainsFunc(o.Expected, func(x ExpectedBeat) bool { return x.Name == name && same(token, x.Token) })
+}
+
+// heardFrom takes a sign of life into account.
+func (d *doors) heardFrom(ctx context.Context, name string, at time.Time) error {
 	for _, x := range d.r.o.Expected {
-		if x.Name != name || !same(token, x.Token) {
+		if x.Name != name {
 			continue
 		}
-		now := time.Now()
 		d.mu.Lock()
 		h := d.heard[name]
-		h.Last = now
+		h.Last = later(h.Last, at)
 		d.heard[name] = h
 		d.mu.Unlock()
-		d.r.pager.Signal(ctx, x.Judge(h, now))
+		d.r.pager.Signal(ctx, x.Judge(h, time.Now()))
 		return d.keep(ctx, name, h)
 	}
-	return server.ErrDenied
+	return server.ErrUnknown
 }
 
 // watchExpected tells of signs of life that do not come.
@@ -205,8 +229,10 @@ func (d *doors) watchExpected(ctx context.Context) {
 	})
 }
 
-func (d *doors) read(token string) (alert.Link, error) {
-	l, err := alert.ReadLink(token, d.key, time.Now())
+func (d *doors) read(token string) (alert.Link, error) { return readLink(d.key, token) }
+
+func readLink(key []byte, token string) (alert.Link, error) {
+	l, err := alert.ReadLink(token, key, time.Now())
 	if err != nil {
 		return l, fmt.Errorf("%w: %w", server.ErrLink, err)
 	}
@@ -242,11 +268,15 @@ func (d *doors) see(l alert.Link) (server.Acknowledgement, error) {
 	if err != nil {
 		return server.Acknowledgement{}, fmt.Errorf("%w: its alert is no longer known", server.ErrLink)
 	}
+	return shownByLink(a, l), nil
+}
+
+func shownByLink(a alert.Alert, l alert.Link) server.Acknowledgement {
 	s := a.Signal
 	return server.Acknowledgement{
 		ID: a.ID, Severity: string(s.Severity), Summary: s.Summary, Detail: s.Detail, Next: s.Next, Target: s.Target, Since: a.StartedAt,
 		Person: l.Person, By: a.AcknowledgedBy, At: a.AcknowledgedAt, Over: a.State != alert.Firing,
-	}, nil
+	}
 }
 
 // How much of its shifts a calendar shows.
@@ -256,12 +286,12 @@ const (
 )
 
 // calendar is the feed that a token is for.
-func (d *doors) calendar(token string, now time.Time) ([]byte, error) {
-	l, err := alert.ReadCalendarLink(token, d.key)
+func (o DaemonOptions) calendar(key []byte, token string, now time.Time) ([]byte, error) {
+	l, err := alert.ReadCalendarLink(token, key)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", server.ErrLink, err)
 	}
-	roster := d.r.o.Paging.Roster
+	roster := o.Paging.Roster
 	if _, ok := roster.Teams[l.Team]; l.Team != "" && !ok {
 		return nil, fmt.Errorf("%w: there is no team %s any more", server.ErrLink, l.Team)
 	}

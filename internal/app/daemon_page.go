@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -318,10 +319,20 @@ func (r *running) do(ctx context.Context, q alert.Request) (string, error) {
 	switch q.What {
 	case alert.RequestAcknowledge:
 		a, err := r.pager.Acknowledge(ctx, q.Alert, q.By, q.At)
+		if open, is := r.pager.openAlert(q.Key); errors.Is(err, errNoAlert) && q.Key != "" && is {
+			a, err = r.pager.Acknowledge(ctx, open.ID, q.By, q.At)
+		}
 		if err != nil {
 			return "", err
 		}
 		return "acknowledged by " + a.AcknowledgedBy, nil
+	case alert.RequestSignals:
+		for _, s := range q.Signals {
+			r.pager.Signal(ctx, s)
+		}
+		return "done", r.pager.kept(ctx)
+	case alert.RequestBeat:
+		return "done", r.doors.heardFrom(ctx, q.Beat, q.At)
 	case alert.RequestSilence, alert.RequestEndSilence:
 		if q.Silence == nil {
 			return "", fmt.Errorf("%w: no silence is given", ErrUsage)

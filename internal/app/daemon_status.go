@@ -101,17 +101,19 @@ func recall(ctx context.Context, f *status.Facts, open storeOpener, stateDir str
 			f.Unread = append(f.Unread, status.Unread{What: status.UnreadState, Error: err.Error()})
 		}
 	}
-	runs, err := ServerRuns(stateDir)
-	unread(err)
-	f.Server.Running = runs
 	s, err := open(ctx, true)
 	if err != nil {
 		if !noState(err) {
 			unread(err)
 		}
+		runs, err := ServerRuns(stateDir)
+		unread(err)
+		f.Server.Running = runs
 		return
 	}
 	defer func() { _ = s.Close() }() // read only
+	f.Server.Running, err = workIsDone(ctx, s, stateDir)
+	unread(err)
 	unread(remembered(ctx, f, s))
 }
 

@@ -193,6 +193,9 @@ func (d *desk) Board(ctx context.Context, who access.Principal) (server.Board, e
 
 // node is the name of this machine.
 func (d *desk) node() string {
+	if s, is := sharedStore(d.state); is && s.Node() != "" {
+		return s.Node()
+	}
 	name, err := os.Hostname()
 	if err != nil {
 		return "this node"

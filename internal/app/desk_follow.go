@@ -97,7 +97,21 @@ func (f *follower) fold(entries []journal.Entry) {
 
 // run follows until ctx ends.
 func (f *follower) run(ctx context.Context) {
-	every(ctx, followEvery, f.catchUp)
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	changed := f.store.Changed(ctx)
+	for {
+		f.catchUp(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case _, open := <-changed:
+			if !open {
+				changed = nil
+			}
+		case <-tick.C: // whatever happens
+		}
+	}
 }
 
 // catchUp takes in what was added since, by anyone. When the store does not

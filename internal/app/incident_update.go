@@ -144,7 +144,7 @@ func (a *App) SendUpdate(ctx context.Context, q UpdateRequest) (_ IncidentDraft,
 	if _, _, err := incident.Act(ctx, incidentLog{s}, x.ID, c, q.By, now); err != nil {
 		return d, err
 	}
-	if runs, err := ServerRuns(a.cfg.StateDir); len(d.To) > 0 && err == nil && !runs {
+	if runs, err := workIsDone(ctx, s, a.cfg.StateDir); len(d.To) > 0 && err == nil && !runs {
 		return d, fmt.Errorf("%w: start refloat server", errNotTaken)
 	}
 	return d, nil

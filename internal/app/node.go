@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"github.com/refloat-db/refloat/internal/access"
 	"github.com/refloat-db/refloat/internal/server"
 	"github.com/refloat-db/refloat/internal/status"
+	"github.com/refloat-db/refloat/internal/store/pgstore"
 )
 
 // node is one server with its store and its listener. While it leads it does
@@ -23,8 +25,12 @@ type node struct {
 
 	register *access.Register // who may come in
 	desk     *desk            // what pages and the API stand on
+	key      []byte           // of links
+
+	facts standing // of targets, while another node leads
 
 	mu   sync.Mutex
+	lead *lead    // this node's part in who leads; nil when the store is its own
 	duty *running // the work; nil while this node does not lead
 	undo []func(context.Context) error
 }
@@ -67,22 +73,29 @@ func (n *node) start(ctx context.Context) error {
 		return err
 	}
 	n.later(end)
-	if err := n.begin(ctx, n.state); err != nil {
+	if n.key, err = n.o.LinkKey(); err != nil {
 		return err
 	}
+	if shared, is := n.state.(*pgstore.Store); is {
+		n.later(n.startLead(ctx, shared))
+		return n.listen(ctx)
+	}
+	if err := n.begin(ctx, n.o, n.state); err != nil {
+		return err
+	}
+	n.later(n.end)
 	return n.listen(ctx)
 }
 
 // begin takes up the work.
-func (n *node) begin(ctx context.Context, state Store) error {
-	r := &running{o: n.o, log: n.log, state: state}
+func (n *node) begin(ctx context.Context, o DaemonOptions, state Store) error {
+	r := &running{o: o, log: n.log, state: state}
 	if err := r.start(ctx); err != nil {
 		return errors.Join(err, r.stop(context.WithoutCancel(ctx)))
 	}
 	n.mu.Lock()
 	n.duty = r
 	n.mu.Unlock()
-	n.later(func(ctx context.Context) error { return n.end(ctx) })
 	return nil
 }
 
@@ -116,7 +129,7 @@ func (n *node) listen(ctx context.Context) error {
 	}
 	o := server.Options{
 		Address: n.o.Listen, Remote: n.o.ListenRemote, Version: n.o.Version, Logger: n.log, Secrets: n.o.Secrets,
-		Status: n.status, Ready: n.ready, Paging: n.paging, Headroom: n.gauges, Doors: n.doors(), PublicHost: publicHost(n.o.PublicURL),
+		Status: n.status, Ready: n.ready, Paging: n.paging, Headroom: n.gauges, Doors: n.doors(), Node: n.place, PublicHost: publicHost(n.o.PublicURL),
 	}
 	if err := n.openFront(ctx, &o); err != nil {
 		return err
@@ -131,7 +144,8 @@ func (n *node) listen(ctx context.Context) error {
 	return n.openAccess(ctx)
 }
 
-// What the listener asks is answered by whoever does the work.
+// What the listener asks is answered by whoever does the work, and from the store
+// where another node does.
 
 var errNotLeading = errors.New("this node does not lead")
 
@@ -139,14 +153,40 @@ func (n *node) status(ctx context.Context) ([]status.Report, error) {
 	if r := n.leading(); r != nil {
 		return r.status(ctx)
 	}
-	return nil, errNotLeading
+	return n.standingBy(ctx)
 }
 
 func (n *node) ready() error {
 	if r := n.leading(); r != nil {
 		return r.ready()
 	}
-	return errNotLeading
+	switch p := n.place(); {
+	case p == nil:
+		return errNotLeading
+	case p.Trouble != "":
+		return fmt.Errorf("the store does not answer: %s", p.Trouble)
+	case p.Leader == "":
+		return errors.New("no node leads")
+	}
+	return nil
+}
+
+// place is this node's among those that share a store; nil when its store is its
+// own.
+func (n *node) place() *server.Place {
+	n.mu.Lock()
+	l, leads := n.lead, n.duty != nil
+	n.mu.Unlock()
+	if l == nil {
+		return nil
+	}
+	p := &server.Place{Node: l.store.Node(), Leads: leads}
+	leader, err := l.who()
+	p.Leader = leader
+	if err != nil {
+		p.Trouble = err.Error()
+	}
+	return p
 }
 
 func (n *node) paging() server.Paging {
@@ -163,43 +203,35 @@ func (n *node) gauges() []server.Gauge {
 	return nil
 }
 
+// doors are the node's. While another leads, what is asked of the pager waits in
+// the store until that one has taken it up.
 func (n *node) doors() server.Doors {
 	return server.Doors{
 		Receive: func(ctx context.Context, name, token string, body []byte) error {
 			if r := n.leading(); r != nil {
 				return r.doors.receive(ctx, name, token, body)
 			}
-			return errNotLeading
+			return n.passOnSignals(ctx, name, token, body)
 		},
 		Beat: func(ctx context.Context, name, token string) error {
 			if r := n.leading(); r != nil {
 				return r.doors.beat(ctx, name, token)
 			}
-			return errNotLeading
+			return n.passOnBeat(ctx, name, token)
 		},
 		Show: func(token string) (server.Acknowledgement, error) {
 			if r := n.leading(); r != nil {
 				return r.doors.show(token)
 			}
-			return server.Acknowledgement{}, errNotLeading
+			return n.showLink(token)
 		},
 		Acknowledge: func(ctx context.Context, token string) (server.Acknowledgement, error) {
 			if r := n.leading(); r != nil {
 				return r.doors.acknowledge(ctx, token)
 			}
-			return server.Acknowledgement{}, errNotLeading
+			return n.passOnLink(ctx, token)
 		},
-		Calendar: func(token string, now time.Time) ([]byte, error) {
-			if r := n.leading(); r != nil {
-				return r.doors.calendar(token, now)
-			}
-			return nil, errNotLeading
-		},
-		Peer: func(ctx context.Context, token, what string, body []byte) (any, error) {
-			if r := n.leading(); r != nil {
-				return r.peers.answer(ctx, token, what, body)
-			}
-			return nil, errNotLeading
-		},
+		Calendar: func(token string, now time.Time) ([]byte, error) { return n.o.calendar(n.key, token, now) },
+		Peer:     n.answerPeer,
 	}
 }

@@ -153,14 +153,22 @@ func (a *App) OnCallAddress(team, person string) (string, error) {
 	case base == "":
 		base = "http://" + a.cfg.Server.Listen
 	}
-	if err := os.MkdirAll(a.cfg.StateDir, 0o700); err != nil {
-		return "", fmt.Errorf("make state directory: %w", err)
-	}
-	key, err := linkKey(filepath.Join(a.cfg.StateDir, "link.key"))
+	key, err := a.linkKey()
 	if err != nil {
 		return "", err
 	}
 	return strings.TrimSuffix(base, "/") + "/calendar/" + alert.CalendarLink{Team: team, Person: person}.Sign(key) + ".ics", nil
+}
+
+// linkKey signs links that a server takes: nodes on one store take each other's.
+func (a *App) linkKey() ([]byte, error) {
+	if a.cfg.Store.URL != "" {
+		return sharedKey(a.cfg.Repository.Passphrase, "links")
+	}
+	if err := os.MkdirAll(a.cfg.StateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make state directory: %w", err)
+	}
+	return linkKey(filepath.Join(a.cfg.StateDir, "link.key"))
 }
 
 // calendarFeed is the iCalendar text of the shifts that a link is for.

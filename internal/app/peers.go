@@ -53,6 +53,7 @@ type lookAnswer struct {
 // stateAnswer is what peers tell each other all the time.
 type stateAnswer struct {
 	Acknowledged []sharedAck `json:"acknowledged"`
+	Leads        bool        `json:"leads,omitempty"` // those that share its store
 }
 
 // sharedAck is an alert that somebody has taken on.

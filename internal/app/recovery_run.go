@@ -82,6 +82,16 @@ func choice(o RecoveryOffer, q RecoveryAsk, way recovery.Name) (incident.ChooseR
 		Proposed: incident.RecoveryProposed{Reason: string(o.Reason), Ways: []incident.OfferedWay{}},
 		Chosen:   incident.RecoveryChosen{Target: o.Target, Way: string(w.Name), Title: w.Title, To: q.To, Into: o.facts.Place.Dir, Despite: map[string]string{}},
 	}
+	switch f := o.facts; w.Name {
+	case recovery.RestoreLatest:
+		c.Chosen.Timeline = f.Latest.Value.Timeline
+	case recovery.RestoreTo:
+		c.Chosen.Timeline = f.Point.Value.Timeline
+	case recovery.Promote:
+		if f.Standby != nil && f.Standby.Card.Position.Seen {
+			c.Chosen.Timeline = f.Standby.Card.Position.Value.Timeline
+		}
+	}
 	if b := o.facts.LastBeat; b.Seen {
 		c.Chosen.Beat = &b.Value
 	}
@@ -154,7 +164,8 @@ type runner struct {
 
 // RunRecovery does the steps of a confirmed run, one after the other, each
 // written down before and after, until the run is over or a person has to do
-// something (ErrByHand). What was cut off or failed is done again from the step
+// something (ErrByHand). It blocks; ctx is the life of the run, so that a server
+// gives its own and not that of a request. What was cut off or failed is done again from the step
 // at which it stopped. ErrNotVerified when it is over and not every check passed.
 func (a *App) RunRecovery(ctx context.Context, name, run, by string, tell func(RecoveryProgress)) (_ Incident, err error) {
 	if by, err = actor(by); err != nil {
@@ -192,6 +203,9 @@ func (a *App) RunRecovery(ctx context.Context, name, run, by string, tell func(R
 // lockRun takes a run for this process. The operating system lets go of it when
 // the process ends, however it ends.
 func (a *App) lockRun(id, run string) (func() error, error) {
+	if err := os.MkdirAll(a.cfg.StateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("take %s of %s: %w", run, id, err)
+	}
 	l := flock.New(filepath.Join(a.cfg.StateDir, "recovery-"+id+"-"+run+".lock"), flock.SetPermissions(0o600))
 	ok, err := l.TryLock()
 	if err != nil {

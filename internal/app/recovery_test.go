@@ -16,6 +16,7 @@ import (
 	"github.com/refloat-db/refloat/internal/incident"
 	"github.com/refloat-db/refloat/internal/recovery"
 	"github.com/refloat-db/refloat/internal/secret"
+	"github.com/refloat-db/refloat/internal/target"
 	"github.com/refloat-db/refloat/internal/target/targettest"
 )
 
@@ -140,5 +141,33 @@ func TestWhetherAServerIsDead(t *testing.T) {
 	}
 	if c := card(srv.DSN("postgres"), ""); c.Dead() || c.Directory.Seen || !strings.Contains(c.Directory.Why, "recovery.data_directory") {
 		t.Errorf("nobody says where: %+v", c)
+	}
+}
+
+func TestNothingIsStartedUnverifiedOrBesideAPrimary(t *testing.T) {
+	dead := recovery.Card{What: "target shop"}
+	lives := recovery.Card{What: "target shop", Alive: target.Seen(true), Role: target.Seen(recovery.RolePrimary)}
+	for name, c := range map[string]struct {
+		card    recovery.Card
+		verdict string
+		despite string
+		says    string
+	}{
+		"verified":            {dead, "proven", "", ""},
+		"not verified":        {dead, "", "", "was not verified"},
+		"not certain":         {dead, "inconclusive", "", "was not verified"},
+		"it came back":        {lives, "proven", "", "a second primary beside it is started only when it was chosen so"},
+		"it came back, blank": {lives, "proven", "  ", "a second primary beside it"},
+		"that was wanted":     {lives, "proven", "to look", ""},
+	} {
+		v := incident.Recovery{RecoveryChosen: incident.RecoveryChosen{Run: "r1", Target: "shop", Into: t.TempDir(), Despite: map[string]string{AskSecondPrimary: c.despite}}}
+		if c.verdict != "" {
+			v.Verification = &incident.RecoveryVerified{Verdict: c.verdict}
+		}
+		w := &stepWork{runner: &runner{run: "r1", x: Incident{Recoveries: []incident.Recovery{v}}}}
+		err := w.mayStart(RecoveryOffer{Cards: []RecoveryCard{c.card}})
+		if (err == nil) != (c.says == "") || err != nil && (!errors.Is(err, incident.ErrRefused) || !strings.Contains(err.Error(), c.says)) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

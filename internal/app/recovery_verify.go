@@ -166,6 +166,7 @@ func (v *servingCheck) run() {
 	default:
 		v.add("writes", "It takes writes", proof.Passed, "it is no standby, and no setting keeps it from writing; nothing was written to try")
 	}
+	v.goesOn(who)
 	v.position(who)
 	v.heartbeat()
 	v.damage()
@@ -185,6 +186,20 @@ func (v *servingCheck) sameCluster(card recovery.Card) {
 		v.add(name, title, proof.CouldNotRun, "the repository does not say: %s", meant.Why)
 	default:
 		v.add(name, title, proof.Passed, "system identifier %s", card.SystemID.Value)
+	}
+}
+
+// goesOn tells what was restored or promoted from the server that was left, which
+// may have come back at the same address.
+func (v *servingCheck) goesOn(who target.Identity) {
+	const name, title = "timeline", "It is what was brought back, and not what was left"
+	switch left := v.w.recovery().Timeline; {
+	case left == 0:
+		v.add(name, title, proof.NotAsked, "the same server goes on")
+	case who.Timeline <= left:
+		v.add(name, title, proof.CheckFailed, "it is on timeline %d, as the server that was left; what was brought back goes on on a later one", who.Timeline)
+	default:
+		v.add(name, title, proof.Passed, "it is on timeline %d; the server that was left is on %d", who.Timeline, left)
 	}
 }
 

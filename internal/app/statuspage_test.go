@@ -121,7 +121,7 @@ func TestThePageShowsWhatWasPublished(t *testing.T) {
 	d, a := paged(t, dir, eyes, "  automatic: true\n  publish: [\"file://"+copied+"\"]\n")
 	eventually(t, "the page to say that all is well", func() bool { return shows(t, d, "", "All services are available") })
 	eyes.set(target.Refused)
-	eventually(t, "the page to say that the shop is disrupted", func() bool { return shows(t, d, "", "The web shop is disrupted") })
+	eventually(t, "the page to say that the shop is disrupted", func() bool { return shows(t, d, "", "Disrupted: The web shop") })
 	eventually(t, "an incident", func() bool { return len(incidentsOf(t, a)) == 1 })
 	for _, c := range []IncidentCommand{IncidentNote{Text: "HIDDENNOTE"}, IncidentTask{Text: "HIDDENTASK", Owner: "HIDDENPERSON"}, TakeRole{Role: incident.Commander}, SetStatus{To: incident.Identified, Why: "HIDDENWHY"}} {
 		if _, err := a.ActOnIncident(t.Context(), "1", c, "HIDDENACTOR"); err != nil {
@@ -140,7 +140,7 @@ func TestThePageShowsWhatWasPublished(t *testing.T) {
 	eventually(t, "the page to show what clients were told", func() bool { return shows(t, d, "", "Orders cannot be taken at the moment.") })
 	eyes.set(target.Serving)
 	eventually(t, "service to be back", func() bool { return !incidentsOf(t, a)[0].Mitigated.IsZero() })
-	if !shows(t, d, "", "The web shop is disrupted") {
+	if !shows(t, d, "", "Disrupted: The web shop") {
 		t.Error("clients were told of a disruption, and not of its end: the page must not end it")
 	}
 	if _, err := a.ActOnIncident(t.Context(), "1", ResolveIncident{Summary: "HIDDENSUMMARY"}, "HIDDENACTOR"); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/crypto/scrypt"
@@ -106,6 +107,26 @@ func storeAt(c config.Config, node, instance string) storeOpener {
 // passphrase.
 func sharedKey(passphrase secret.Value, purpose string) ([]byte, error) {
 	return scrypt.Key([]byte(passphrase.Reveal()), []byte("refloat "+purpose+" 1"), 1<<15, 8, 1, 32)
+}
+
+// sharedStore is the database that nodes share, if a store is one.
+func sharedStore(s Store) (*pgstore.Store, bool) {
+	if l, is := s.(lent); is {
+		s = l.Store
+	}
+	p, is := s.(*pgstore.Store)
+	return p, is
+}
+
+// workIsDone reports whether a server does the work: on this machine, or on any
+// of the nodes that share the store.
+func workIsDone(ctx context.Context, s Store, stateDir string) (bool, error) {
+	p, is := sharedStore(s)
+	if !is {
+		return ServerRuns(stateDir)
+	}
+	nodes, err := p.Nodes(ctx)
+	return slices.ContainsFunc(nodes, func(n pgstore.Node) bool { return n.Leads }), err
 }
 
 // lent is a store that somebody else closes.

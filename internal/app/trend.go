@@ -55,9 +55,12 @@ func (a *App) Trend(ctx context.Context, p TrendPeriod, now time.Time) (TrendRep
 }
 
 func (a *App) trendFacts(ctx context.Context, now time.Time) (trend.Facts, []journal.Entry, error) {
-	if s, err := a.state(ctx); err != nil { // says it better when no server ever ran
+	s, err := a.state(ctx)
+	if err != nil { // says it better when no server ever ran
 		return trend.Facts{}, nil, err
-	} else if err := s.Close(); err != nil {
+	}
+	runs, err := workIsDone(ctx, s, a.cfg.StateDir)
+	if err = errors.Join(err, s.Close()); err != nil {
 		return trend.Facts{}, nil, err
 	}
 	entries, err := a.JournalList(ctx, JournalFilter{})
@@ -67,10 +70,6 @@ func (a *App) trendFacts(ctx context.Context, now time.Time) (trend.Facts, []jou
 	proofs, err := a.Proofs(ctx, "")
 	if err != nil {
 		return trend.Facts{}, nil, fmt.Errorf("read the proofs: %w", err)
-	}
-	runs, err := ServerRuns(a.cfg.StateDir)
-	if err != nil {
-		return trend.Facts{}, nil, err
 	}
 	f := trend.Facts{Incidents: incident.FoldAll(incidentEvents(entries)), Actions: action.Fold(actionEvents(entries)), Watched: watchedSpans(entries, runs, now)}
 	var errs []error

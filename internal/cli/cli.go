@@ -108,12 +108,12 @@ proof.
 }
 
 func addCommands(g *globals, add func(group string, commands ...*cobra.Command)) {
-	add("care", initCommand(g), configCommand(g), checkCommand(g), explainCommand(g), serverCommand(g), statusCommand(g), backupCommand(g), logCommand(g), retentionCommand(g))
+	add("care", initCommand(g), configCommand(g), checkCommand(g), explainCommand(g), serverCommand(g), nodesCommand(g), statusCommand(g), backupCommand(g), logCommand(g), retentionCommand(g))
 	add("watch", watchCommand(g), headroomCommand(g), outagesCommand(g), alertsCommand(g), ackCommand(g), silenceCommand(g), onCallCommand(g), pageCommand(g), incidentCommand(g), statusPageCommand(g))
 	add("watch", postmortemCommand(g), actionCommand(g), reportCommand(g))
 	add("recover", backupsCommand(g), coverageCommand(g), restoreCommand(g), drillCommand(g), proofCommand(g), logFetchCommand(g), logServeCommand(g))
 	add("repo", repoCommand(g), kitCommand(g), journalCommand(g))
-	add("", apiCommand(g), mcpCommand(g), versionCommand(g))
+	add("", apiCommand(g), versionCommand(g))
 }
 
 // load reads the configuration, or makes one of --repo.

@@ -66,6 +66,14 @@ func (g *globals) status(ctx context.Context, a app.Room, name string, again boo
 			}
 			showStatus(w, r)
 		}
+		if here, is := a.(*app.App); is && here.Shares() {
+			nodes, err := here.Nodes(ctx)
+			if err != nil {
+				fmt.Fprintf(w, "\nnodes  cannot be listed: %v\n", err)
+				return
+			}
+			fmt.Fprintf(w, "\nnodes  %s\n", nodesLine(nodes))
+		}
 	}); err != nil {
 		return err
 	}

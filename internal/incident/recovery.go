@@ -54,6 +54,9 @@ type (
 		// by the warning's name.
 		Despite map[string]string `json:"despite,omitempty"`
 		Server  []string          `json:"server"` // which server it acts on, as it was shown
+		// Timeline is that of the server that is left: what was restored or promoted
+		// goes on on a later one. 0 when it goes on itself, or that is not known.
+		Timeline target.Timeline `json:"timeline,omitempty"`
 		// Beat is the last heartbeat whose commit was acknowledged by then: what
 		// comes of the run must have it.
 		Beat  *target.Beat  `json:"last_heartbeat,omitempty"`

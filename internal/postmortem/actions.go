@@ -28,6 +28,7 @@ type Action struct {
 	starts  bool   // the day is when a recurring duty begins
 	parts   []part
 	table   bool
+	dueCell bool // its row has a column for the day
 	deeds   []deed
 	split   bool
 }
@@ -231,6 +232,7 @@ func (a *actionReader) row(b *Block) {
 				x.Owner = value
 			}
 		case fieldDue, fieldEnd:
+			x.dueCell = true
 			d.due(x, b, c.Lo, c.Hi, true, false)
 		case fieldState:
 			x.State = value
@@ -317,7 +319,14 @@ func (d *Report) due(x *Action, b *Block, lo, hi int, column, whole bool) {
 
 func (d *Report) dueBefore(b *Block, f prose.Fact) bool {
 	switch word(b, f.Before()) {
-	case "within", "in", "due", "after", ":":
+	case "due", ":":
+		return true
+	}
+	if f.Span < 12*time.Hour { // "page the next one after 5 minutes" says when, not until when
+		return false
+	}
+	switch word(b, f.Before()) {
+	case "within", "in", "after":
 		return true
 	}
 	return word(b, f.First-1) == "within" || word(b, f.First-1) == "in"
@@ -423,7 +432,7 @@ func (d *Report) inline(x *Action, p part) {
 	if x.Owner == "" {
 		x.Owner = d.inlineOwner(b, p)
 	}
-	if !x.Dated {
+	if !x.Dated && !x.dueCell {
 		d.due(x, b, lo, min(hi, checkAt), false, false)
 		if !x.Dated {
 			d.due(x, b, lo, hi, false, true)

@@ -107,7 +107,7 @@ func (d *Report) objectiveCell(f Field) bool {
 		return false
 	}
 	for _, c := range f.Block.Cells {
-		if k := objectiveColumn(c.Head); k != noColumn {
+		if k := objectiveColumn(c.Head); k == limitColumn || k == verdictColumn { // "Value" alone sets nothing beside it
 			return true
 		}
 	}

@@ -133,6 +133,15 @@ var cleanVerbs = map[string]bool{
 	"refund": true, "apologise": true, "apologize": true, "rebuild": true, "re": true, "rerun": true, "resend": true, "restore": true, "reimburse": true, "clean": true, "publish": true, "send": true, "credit": true, "compensate": true, "thank": true, "resubmit": true, "reconcile": true, "reimport": true, "inform": true, "close": true, "pay": true, "archive": true, "return": true, "contact": true, "share": true, "recreate": true, "resync": true, "invoice": true, "order": true,
 }
 
+// cleans reports whether a token is such a verb, and no noun: "the archive".
+func cleans(b *Block, k int) bool {
+	switch word(b, k-1) {
+	case "the", "a", "an", "our", "its", "each", "every", "of":
+		return false
+	}
+	return cleanVerbs[b.toks[k].S]
+}
+
 // deeds splits an action at its joints and says what each part does.
 func (d *Report) deeds(a *Action) []deed {
 	if a.split {
@@ -238,7 +247,7 @@ func (d *Report) deed(out []deed, b *Block, first, end int) []deed {
 	}
 	leads := false // whether it begins with a verb of its own
 	for k := first; k < min(first+3, end); k++ {
-		leads = leads || d.speaks(b, k, k+1, buildWord, vagueVerb, testWord, trainWord, documentWord) || cleanVerbs[b.toks[k].S]
+		leads = leads || d.speaks(b, k, k+1, buildWord, vagueVerb, testWord, trainWord, documentWord) || cleans(b, k)
 	}
 	if n := len(out); n > 0 && !(leads && w != 0) {
 		out[n-1].subject.join(s)
@@ -255,7 +264,7 @@ func (d *Report) deed(out []deed, b *Block, first, end int) []deed {
 func (d *Report) workOf(b *Block, first, end int) work {
 	var w work
 	for k := first; k < min(first+4, end); k++ {
-		if cleanVerbs[b.toks[k].S] && !d.speaks(b, first, end, testWord, watchWord) {
+		if cleans(b, k) && !d.speaks(b, first, end, testWord, watchWord) {
 			return cleaning
 		}
 	}

@@ -272,6 +272,10 @@ func (d *Report) readMoments() {
 			d.rangeEnd(f, kind)
 		}
 	}
+	fields := map[*Block]bool{} // what was read as a field is no sentence, too
+	for _, m := range d.Moments {
+		fields[m.block] = true
+	}
 	for _, e := range d.Entries {
 		d.entryMoments(e)
 	}
@@ -279,7 +283,7 @@ func (d *Report) readMoments() {
 		if d.in(b, Timeline, ActionItems, Recommendations, ObjectiveGroup, Lessons, Glossary, Before, Earlier) || b.Label != "" && fieldMoments[fieldName(b.Label)] != "" && len(b.words()) <= 160 {
 			continue
 		}
-		if b.entry {
+		if b.entry || b.Kind == Row && fields[b] {
 			continue
 		}
 		for _, s := range b.sentences {

@@ -117,7 +117,13 @@ func (d *Report) missed(o *Objective) (bool, Claim) {
 		return false, Claim{}
 	}
 	for _, c := range d.reached(o) {
-		if least, _ := c.limits(); least > o.Limit && c.Bound != prose.AtMost {
+		least, _ := c.limits()
+		if c.Grain > 0 && c.Grain <= time.Second && c.Bound == prose.Exactly && !c.Approx { // told to the second
+			least = c.Span
+		} else if o.Actual != nil && c.Grain == time.Minute && c.Bound == prose.Exactly && !c.Approx { // set beside its limit, it was rounded at most
+			least = c.Span - 30*time.Second
+		}
+		if least > o.Limit && c.Bound != prose.AtMost {
 			return true, c
 		}
 	}
@@ -481,8 +487,8 @@ func lossDiffers(l *linter) {
 		if no.Kind != NoLossClaim || l.partOnly(&no) || qualified(no) {
 			continue
 		}
-		for _, lost := range l.Claims {
-			if lost.Kind != LossClaim || lost.block == no.block || qualified(lost) {
+		for _, lost := range l.losses() {
+			if lost.block == no.block || qualified(lost) {
 				continue
 			}
 			p := lost.Place
@@ -490,6 +496,23 @@ func lossDiffers(l *linter) {
 			return
 		}
 	}
+}
+
+// losses are the claims that data were lost, with what a table of objectives says
+// was.
+func (d *Report) losses() []Claim {
+	var out []Claim
+	for _, c := range d.Claims {
+		if c.Kind == LossClaim {
+			out = append(out, c)
+		}
+	}
+	for _, o := range d.Objectives {
+		if o.Kind == LossObjective && o.Actual != nil && o.Actual.Span > 0 && o.block.Kind == Row {
+			out = append(out, *o.Actual)
+		}
+	}
+	return out
 }
 
 // qualified reports whether a claim says of which data it speaks, or that they
@@ -536,6 +559,11 @@ func availability(l *linter) {
 					period = p
 				}
 				named = named || b.toks[k].S == "availability" || b.toks[k].S == "uptime" || b.toks[k].S == "available"
+			}
+			for _, f := range b.facts { // "over 30 days"
+				if f.Kind == prose.DurationFact && !f.Vague && f.Grain >= 24*time.Hour && f.First >= s.First && f.End <= s.End {
+					period = f.Span
+				}
 			}
 			for _, f := range b.facts {
 				if named && period > 0 && f.Kind == prose.PercentFact && f.First >= s.First && f.End <= s.End && f.Value > 50 {

@@ -189,8 +189,18 @@ func clock(m Moment) string {
 
 func momentsDiffer(l *linter) {
 	inTimeline := map[time.Time]int{}
+	exact := map[time.Time]bool{}
 	for _, e := range l.Entries {
 		inTimeline[e.At.Truncate(time.Minute)]++
+		if e.At.Second() != 0 {
+			exact[e.At] = true
+		}
+	}
+	there := func(m Moment) bool { // to the second where the timeline tells seconds
+		if m.At.Second() != 0 && len(exact) > 0 {
+			return exact[m.At]
+		}
+		return inTimeline[m.At.Truncate(time.Minute)] > 0
 	}
 	for _, kind := range []MomentKind{Started, Detected, Acknowledged, Mitigated, Ended} {
 		ms := l.times(kind, true)
@@ -201,8 +211,8 @@ func momentsDiffer(l *linter) {
 				if gap < time.Minute || a.From == FromTimeline && b.From == FromTimeline || a.block == b.block && a.From == FromSentence {
 					continue
 				}
-				aThere, bThere := inTimeline[a.At.Truncate(time.Minute)] > 0, inTimeline[b.At.Truncate(time.Minute)] > 0
-				if aThere && bThere && (kind != Started || a.From != FromField) || l.isMoment(a, kind) || l.isMoment(b, kind) {
+				aThere, bThere := there(a), there(b)
+				if aThere && bThere && (kind != Started || a.From != FromField) || !l.parted(kind) && (l.isMoment(a, kind) || l.isMoment(b, kind)) {
 					continue // two events that the timeline tells apart
 				}
 				if agrees(ms, b, i) && agrees(ms, a, i) {
@@ -226,6 +236,20 @@ func agrees(ms []Moment, m Moment, n int) bool {
 		}
 	}
 	return count > 1
+}
+
+// parted reports whether a field of its own names each of two kinds that others take
+// for one.
+func (d *Report) parted(kind MomentKind) bool {
+	if kind != Mitigated && kind != Ended {
+		return false
+	}
+	mitigated, ended := false, false
+	for _, m := range d.Moments {
+		mitigated = mitigated || m.From == FromField && m.Kind == Mitigated
+		ended = ended || m.From == FromField && m.Kind == Ended
+	}
+	return mitigated && ended
 }
 
 // isMoment reports whether a time is that of a neighbouring kind: what one calls
@@ -320,7 +344,7 @@ func impossible(l *linter) {
 
 func durationLoose(l *linter) {
 	for _, c := range l.Claims {
-		if c.Field && !c.Vague && !c.Approx {
+		if c.Field && !c.Vague && !c.Approx && c.Grain < time.Hour {
 			continue
 		}
 		for _, kind := range sameSpan(c.Kind) {
@@ -370,7 +394,11 @@ func order(l *linter) {
 			if before.Kind == Acknowledged { // an outage can be over before anybody has looked
 				continue
 			}
-			if have[i].At.Before(before.At.Truncate(time.Minute)) {
+			limit := before.At
+			if have[i].At.Second() == 0 {
+				limit = limit.Truncate(time.Minute)
+			}
+			if have[i].At.Before(limit) {
 				p := before.Place
 				l.find(have[i].Place, &p, "%s (%s) lies before %s (%s, line %d)", have[i].Kind, stamp(have[i]), before.Kind, stamp(before), p.Line)
 				break

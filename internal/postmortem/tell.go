@@ -178,7 +178,7 @@ var tellings = map[string]telling{
 		return "The watch saw " + orService(target) + " serve", b.At
 	},
 	incident.KindAlert: says(func(_ incident.Event, b incident.GatheredAlert) string {
-		return "It was joined by " + quote(b.Summary)
+		return "To it belongs: " + quote(b.Summary)
 	}),
 	incident.KindPaged: func(_ incident.State, e incident.Event) (string, time.Time) {
 		var b incident.Page

@@ -40,6 +40,7 @@ type figures struct {
 	grade, finding                   *prometheus.Desc
 	alerts, unanswered, deliveries   *prometheus.Desc
 	headroom, exhausted              *prometheus.Desc
+	leads                            *prometheus.Desc
 }
 
 func descriptions() figures {
@@ -59,6 +60,7 @@ func descriptions() figures {
 		finding:      desc("findings", "Findings of the last audit that nobody accepted, by severity.", "severity"),
 		headroom:     desc("headroom_used_ratio", "Part of something that is used, from 0 to 1.", "kind", "object"),
 		exhausted:    desc("headroom_exhausted_timestamp_seconds", "When it runs out if it goes on as it does; absent where it does not grow.", "kind", "object"),
+		leads:        prometheus.NewDesc("refloat_node_leads", "1 when this node does the work of those that share its store, 0 when it stands by; absent when its store is its own.", []string{"node"}, nil),
 		alerts:       prometheus.NewDesc("refloat_alerts", "Open alerts by severity.", []string{"severity"}, nil),
 		unanswered:   prometheus.NewDesc("refloat_alerts_unacknowledged", "Open alerts by severity that page and that nobody has acknowledged.", []string{"severity"}, nil),
 		deliveries:   prometheus.NewDesc("refloat_deliveries", "Messages of open alerts by how far they are: waiting, failing, sent, failed or cancelled.", []string{"state"}, nil),
@@ -155,7 +157,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, m := range c.all.plain {
 		out <- m.desc
 	}
-	for _, d := range []*prometheus.Desc{c.all.up, c.all.verdict, c.all.class, c.all.alarm, c.all.work, c.all.measured, c.all.promised, c.all.problemTotal, c.all.grade, c.all.finding, c.all.alerts, c.all.unanswered, c.all.deliveries, c.all.headroom, c.all.exhausted} {
+	for _, d := range []*prometheus.Desc{c.all.up, c.all.verdict, c.all.class, c.all.alarm, c.all.work, c.all.measured, c.all.promised, c.all.problemTotal, c.all.grade, c.all.finding, c.all.alerts, c.all.unanswered, c.all.deliveries, c.all.headroom, c.all.exhausted, c.all.leads} {
 		out <- d
 	}
 }
@@ -174,6 +176,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		for _, state := range []string{"waiting", "failing", "sent", "failed", "cancelled"} {
 			gauge(c.all.deliveries, float64(p.Deliveries[state]), state)
 		}
+	}
+	if p := c.s.place(); p != nil {
+		gauge(c.all.leads, flag(p.Leads), p.Node)
 	}
 	if c.s.o.Headroom != nil {
 		c.room(c.s.o.Headroom(), gauge)

@@ -51,6 +51,9 @@ type Options struct {
 	// us beside loopback names.
 	Doors      Doors
 	PublicHost string
+	// Node is the server's place among the nodes that share its store; nil, or
+	// answering nil, when its store is its own.
+	Node func() *Place
 	// Ready says why the server cannot do its work yet; nil when it can.
 	Ready func() error
 	// Routes are pages and the API, each behind the Gate.
@@ -60,6 +63,14 @@ type Options struct {
 	// proxy before it does.
 	TLS         *tls.Config
 	BehindProxy bool
+}
+
+// Place is a node's among those that share a store.
+type Place struct {
+	Node    string `json:"node"`
+	Leads   bool   `json:"leads"`             // does the work
+	Leader  string `json:"leader"`            // which node does, as this one last saw it; empty for none
+	Trouble string `json:"trouble,omitempty"` // why that cannot be seen now
 }
 
 // Paging is how many alerts and messages there are.
@@ -282,12 +293,24 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 			return
 		}
 	}
+	if p := s.place(); p != nil && !p.Leads {
+		text(w, http.StatusOK, "ready: stands by, "+p.Leader+" leads\n")
+		return
+	}
 	text(w, http.StatusOK, "ready\n")
+}
+
+func (s *Server) place() *Place {
+	if s.o.Node == nil {
+		return nil
+	}
+	return s.o.Node()
 }
 
 // Document is what /status.json serves.
 type Document struct {
 	Version string          `json:"version"`
+	Node    *Place          `json:"node,omitempty"` // among those that share a store
 	At      time.Time       `json:"at"`
 	Targets []status.Report `json:"targets"`
 }
@@ -303,7 +326,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	enc := json.NewEncoder(&out)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(Document{Version: s.o.Version, At: time.Now().UTC(), Targets: reports}); err != nil {
+	if err := enc.Encode(Document{Version: s.o.Version, Node: s.place(), At: time.Now().UTC(), Targets: reports}); err != nil {
 		text(w, http.StatusInternalServerError, "status could not be written: see the server's log\n")
 		s.o.Logger.ErrorContext(r.Context(), "write status", "error", err)
 		return

@@ -186,6 +186,7 @@ func indexSheet(p Publication, now time.Time) sheet {
 			s.Current = append(s.Current, newIncident(i, zone))
 		}
 	}
+	slices.SortStableFunc(s.Current, func(a, b incidentView) int { return boolRank(a.Class != "bad") - boolRank(b.Class != "bad") })
 	for _, w := range p.Planned {
 		v := newPlanned(w, zone)
 		if now.Before(w.From) {

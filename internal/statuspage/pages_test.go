@@ -187,7 +187,7 @@ func TestPages(t *testing.T) {
 		}
 	}
 	index := doc(t, "index", all["index.html"])
-	if h := words(find(index, "h1")[0]); h != "Reports is disrupted" {
+	if h := words(find(index, "h1")[0]); h != "Disrupted: Reports" {
 		t.Errorf("headline %q", h)
 	}
 	text := words(index)
@@ -322,7 +322,7 @@ func TestOldPageSaysSo(t *testing.T) {
 		if got := strings.Contains(text, "This page is old."); got != old {
 			t.Errorf("at %s: told to be old: %v", now, got)
 		}
-		if got := strings.Contains(text, "Last known: Reports is disrupted"); got != old {
+		if got := strings.Contains(text, "Last known: Disrupted: Reports"); got != old {
 			t.Errorf("at %s: last known: %v: %s", now, got, text)
 		}
 		if !strings.Contains(text, "27 Nov 2026, 12:00 UTC") {

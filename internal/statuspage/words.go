@@ -75,10 +75,6 @@ func (p Publication) headline() string {
 			hit = append(hit, s.Name)
 		}
 	}
-	is := "is"
-	if len(hit) > 1 {
-		is = "are"
-	}
 	who := listed(hit)
 	if n := len(p.Services); len(hit) > 3 {
 		who = fmt.Sprintf("%d of %d services", len(hit), n)
@@ -94,12 +90,12 @@ func (p Publication) headline() string {
 		if who == "" {
 			return "A disruption is being watched"
 		}
-		return who + " " + is + " back, and being watched"
+		return "Back, being watched: " + who
 	case Disrupted:
 		if who == "" {
 			return "A disruption is reported"
 		}
-		return who + " " + is + " disrupted"
+		return "Disrupted: " + who
 	}
 	return "How services stand is not known right now"
 }

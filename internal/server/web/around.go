@@ -126,6 +126,14 @@ func said(code string) (string, component.Tone) {
 		return "", ""
 	case "zone":
 		return "Times are shown in your zone too.", component.Good
+	case "asked-backup":
+		return "A base backup was asked for. It shows here when it has ended.", component.Good
+	case "asked-drill":
+		return "A drill was asked for. Its proof shows here when it has ended.", component.Good
+	case "asked-check":
+		return "An audit was asked for. What it finds shows here when it has ended.", component.Good
+	case "asked-already":
+		return "It was asked for already, and has not ended.", component.Busy
 	case "zone-none":
 		return "Times are shown in UTC only.", component.Good
 	}

@@ -69,6 +69,8 @@ func (s *Site) Routes() []server.Route {
 	own := []server.Route{
 		{Pattern: "GET " + static.Prefix + "{name}", Need: access.Nobody, Handler: static.Handler()},
 		s.show("GET /{$}", access.View, s.board),
+		s.show("GET /targets/{name}", access.View, s.target),
+		s.act("POST /targets/{name}/ask", access.Respond, s.askWork),
 		s.show("GET /zone", access.SignedIn, s.zone),
 		s.act("POST /zone", access.SignedIn, s.setZone),
 		s.live(),

@@ -220,7 +220,7 @@ func TestFollowsThePublication(t *testing.T) {
 	if err := os.WriteFile(file, []byte("{"), 0o600); err != nil { // half of one: nobody of ours writes so
 		t.Fatal(err)
 	}
-	if !strings.Contains(read(now.Add(3*time.Hour+2*lookEvery)), "Shop is disrupted") {
+	if !strings.Contains(read(now.Add(3*time.Hour+2*lookEvery)), "Disrupted: Shop") {
 		t.Error("the page before is gone")
 	}
 	if err := os.Remove(file); err != nil {
@@ -333,7 +333,7 @@ func TestSigningUpThroughAnother(t *testing.T) {
 		if a := do(t, "GET", home+"unsubscribe/x", nil); a.code != 503 || !strings.Contains(a.body, "not possible right now") || !strings.Contains(a.body, "../style.css") {
 			t.Errorf("%d %s", a.code, a.body)
 		}
-		if a := do(t, "GET", home, nil); a.code != 200 || !strings.Contains(a.body, "Shop is disrupted") {
+		if a := do(t, "GET", home, nil); a.code != 200 || !strings.Contains(a.body, "Disrupted: Shop") {
 			t.Errorf("the page itself: %d", a.code)
 		}
 	}

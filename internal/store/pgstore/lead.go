@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Lease is which node leads, as one look saw it. The fence grows each time that
@@ -255,3 +256,30 @@ func (s *Store) Nodes(ctx context.Context) ([]Node, error) {
 	}
 	return out, nil
 }
+
+// Queue opens sessions for the queue of due work: its tables are in our schema,
+// which is the search path. A session is refused once the lead is lost, and those
+// that are open are ended by who takes it over. The caller closes it.
+func (s *Store) Queue(ctx context.Context) (*pgxpool.Pool, error) {
+	config := s.pool.Config()
+	config.MaxConns = 4
+	config.ConnConfig.RuntimeParams["search_path"] = "refloat"
+	config.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
+		if err := fit(ctx, c, false); err != nil {
+			return err
+		}
+		_, err := c.Exec(ctx, mustLead, s.fence)
+		return told(err)
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("open the queue: %w", err)
+	}
+	return pool, nil
+}
+
+// Node is what this process is called among those that share the state.
+func (s *Store) Node() string { return s.o.Node }
+
+// Instance tells this start of it from others.
+func (s *Store) Instance() string { return s.o.Instance }

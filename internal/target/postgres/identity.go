@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,6 +33,15 @@ func (c *Cluster) Identity(ctx context.Context) (target.Identity, error) {
 		return id, fmt.Errorf("identify the server: %w", err)
 	}
 	id.Host = asked(ctx, conn, "SELECT coalesce(host(inet_server_addr()), 'its local socket')", func(s *string) any { return s })
+	if !s.InRecovery {
+		// Right after a promotion the control file still names the timeline before.
+		var file string
+		if err := conn.QueryRow(ctx, "SELECT pg_walfile_name(pg_current_wal_lsn())").Scan(&file); err == nil {
+			if n, err := strconv.ParseUint(file[:min(8, len(file))], 16, 32); err == nil && n > 0 {
+				id.Timeline = target.Timeline(n)
+			}
+		}
+	}
 	id.Commit = lastCommit(ctx, conn, s)
 	id.MayPromote = asked(ctx, conn, "SELECT has_function_privilege('pg_promote(boolean, integer)', 'EXECUTE')", func(b *bool) any { return b })
 	id.WritesRefused = asked(ctx, conn, "SELECT current_setting('default_transaction_read_only')::boolean", func(b *bool) any { return b })

@@ -63,7 +63,7 @@ func TestIdentityAndPromotion(t *testing.T) {
 	if err := small.Promote(ctx, 30*time.Second); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := small.Identity(ctx); err != nil || s.InRecovery {
+	if s, err := small.Identity(ctx); err != nil || s.InRecovery || s.Timeline != 2 {
 		t.Errorf("%+v %v", s, err)
 	}
 	if _, err := ControlData(ctx, srv.Bin, t.TempDir()); err == nil {

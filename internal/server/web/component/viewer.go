@@ -45,7 +45,19 @@ const (
 
 // Span is a duration in words, two units at most, that does not break into two
 // lines.
-func Span(d time.Duration) string { return unbroken(status.Age(d)) }
+func Span(d time.Duration) string {
+	if d == 0 {
+		return "0\u00a0s"
+	}
+	if d > -time.Second && d < time.Second {
+		return number(float64(d)/float64(time.Millisecond), false) + "\u00a0ms"
+	}
+	words := status.Age(d)
+	for _, none := range []string{" 0 s", " 0 min", " 0 h"} {
+		words = strings.TrimSuffix(words, none)
+	}
+	return unbroken(words)
+}
 
 // SpanOr is a duration, or words where there is none.
 func SpanOr(d *time.Duration, none string) string {

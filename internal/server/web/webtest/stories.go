@@ -48,6 +48,13 @@ func Stories() []Story {
 		{Name: "oncall", Says: "Who is on call", World: "broken", Path: "/oncall"},
 		{Name: "oncall-month", Says: "Who is on call in five weeks", World: "broken", Path: "/oncall?view=month"},
 		{Name: "oncall-simulation", Says: "Who would be paged", World: "broken", Path: "/oncall?target=shop"},
+		{Name: "target-healthy", Says: "A target with which all is well", World: "healthy", Path: "/targets/shop"},
+		{Name: "target-down", Says: "A target that is down", World: "broken", Path: "/targets/shop"},
+		{Name: "target-gap", Says: "A target with a gap in its coverage", World: "broken", Path: "/targets/analytics"},
+		{Name: "target-stale", Says: "A target whose proof is too old, with findings", World: "broken", Path: "/targets/billing"},
+		{Name: "target-never", Says: "A target that was never drilled, for somebody who may only look", World: "broken", Path: "/targets/warehouse"},
+		{Name: "target-unread", Says: "A target whose repository cannot be read", World: "broken", Path: "/targets/wiki"},
+		{Name: "target-strange", Says: "Strange words on a target's page", World: "strange", Path: "/targets/identity"},
 		{Name: "zone", Says: "The time zone", World: "healthy", Path: "/zone"},
 		{Name: "not-found", Says: "A page that is not there", World: "healthy", Path: "/nothing/here", Code: http.StatusNotFound},
 	}

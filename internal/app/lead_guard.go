@@ -1,0 +1,80 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/refloat-db/refloat/internal/alert"
+	"github.com/refloat-db/refloat/internal/store/pgstore"
+)
+
+// may is nil while this node may act as the leader of fence: send what people
+// get. The store is asked; when it does not answer, a leader whose last renewal
+// is fresh acts, and so does one that no other node knows to be replaced: people
+// are paged from memory rather than not at all.
+func (l *lead) may(ctx context.Context, fence int64) error {
+	l.mu.Lock()
+	t, verdict, fresh := l.tenure, l.verdict, time.Since(l.at) < verdictLasts
+	l.mu.Unlock()
+	switch {
+	case t.fence != fence:
+		return errLostLead
+	case fresh:
+		return verdict
+	}
+	err := l.judge(ctx, fence)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.tenure.fence != fence {
+		return errLostLead
+	}
+	l.verdict, l.at = err, time.Now()
+	return err
+}
+
+func (l *lead) judge(ctx context.Context, fence int64) error {
+	limited, cancel := context.WithTimeout(ctx, verdictWithin)
+	defer cancel()
+	err := l.store.Leads(limited, fence)
+	if err == nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if errors.Is(err, pgstore.ErrFenced) {
+		l.lost(fence)
+		return errLostLead
+	}
+	l.mu.Lock()
+	sure := l.tenure.sure(time.Now())
+	l.mu.Unlock()
+	if sure {
+		return nil
+	}
+	if r := l.n.leading(); r != nil {
+		if who := r.peers.whoLeads(ctx); who != "" {
+			l.log.Error("the store does not answer here, and another node leads", "node", who)
+			l.lost(fence)
+			return errLostLead
+		}
+	}
+	return nil
+}
+
+// leadSender sends while this node leads, and breaks off what is being sent when
+// another does.
+type leadSender struct {
+	to   alert.Sender
+	term context.Context
+	may  func(context.Context) error
+}
+
+// Send implements alert.Sender.
+func (g leadSender) Send(ctx context.Context, m alert.Message) (alert.Receipt, error) {
+	if err := g.may(ctx); err != nil {
+		return alert.Receipt{}, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(g.term, cancel)()
+	return g.to.Send(ctx, m)
+}
