@@ -192,7 +192,7 @@ func TestPages(t *testing.T) {
 	}
 	text := words(index)
 	for _, want := range []string{
-		"As of 27 Nov 2026, 12:00 UTC", "Written 27 Nov 2026, 12:00 UTC", "it is old", "Disruption: Reports", "Cause found", "The next update was promised by 27 Nov 2026, 12:10 UTC",
+		"As of 27 Nov 2026, 12:00 UTC", "Written 27 Nov 2026, 12:00 UTC", "it is out of date", "Disruption: Reports", "Cause found", "The next update was promised by 27 Nov 2026, 12:10 UTC",
 		"you need not order them again", "Web shop", "99.85 % available", "100 % in 21 measured days", "15 Nov 2026 3 h", "18 Oct 2026 9 min", "We move the database", "29 Nov 2026, 12:00 UTC to 14:00 UTC",
 		"15 November 2026", "Resolved", "No order was lost", "reported from 15 Nov 2026, 12:05 to 15:00 UTC, 2 h 55 min",
 	} {
