@@ -19,7 +19,10 @@ import (
 	"github.com/refloat-db/refloat/internal/alert"
 	"github.com/refloat-db/refloat/internal/alert/webhook"
 	"github.com/refloat-db/refloat/internal/secret"
+	"github.com/refloat-db/refloat/internal/status"
 	"github.com/refloat-db/refloat/internal/statuspage"
+	"github.com/refloat-db/refloat/internal/store/pgstore"
+	"github.com/refloat-db/refloat/internal/store/sqlite"
 )
 
 // subscriberStore keeps subscribers, and what is on its way to them.
@@ -34,6 +37,11 @@ type subscriberStore interface {
 	Backlog(ctx context.Context, via string, before time.Time) (int, error)
 	TidySubscribers(ctx context.Context, now, before time.Time) error
 }
+
+var (
+	_ subscriberStore = (*sqlite.Store)(nil)
+	_ subscriberStore = (*pgstore.Store)(nil)
+)
 
 const (
 	subscriberFlights = 16                     // messages to subscribers at once
@@ -60,6 +68,34 @@ type subscriptions struct {
 
 	mu     sync.Mutex
 	flying map[string]bool
+}
+
+// kindSubscriberKey is the kind of the record of the key that signs links in
+// messages to subscribers. It is in the store rather than beside it: a link to
+// unsubscribe must be good on whichever node leads, for as long as the subscriber
+// is there.
+const kindSubscriberKey = "subscriber-key"
+
+// subscriberKey reads the key, and makes it the first time.
+func subscriberKey(ctx context.Context, s Store, now time.Time) ([]byte, error) {
+	var key []byte
+	r, err := s.OneRecord(ctx, kindSubscriberKey, "links")
+	if err == nil {
+		err = r.Read(&key)
+	} else if errors.Is(err, status.ErrNothing) {
+		key = make([]byte, 32)
+		_, _ = rand.Read(key) // never fails, crypto/rand
+		if r, err = alert.NewRecord(kindSubscriberKey, "links", "", false, now, key); err == nil {
+			err = s.Save(ctx, r)
+		}
+	}
+	if err == nil && len(key) != 32 {
+		err = errors.New("it is not whole")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the key of subscribers' links: %w", err)
+	}
+	return key, nil
 }
 
 func newSubscriptions(o *StatusPageOptions, s subscriberStore, key []byte, log *slog.Logger) *subscriptions {

@@ -74,7 +74,11 @@ func (r *running) startStatusPage(ctx context.Context) error {
 		if !can {
 			return errors.New("this store keeps no subscribers: remove status_page.subscribe, or use the state directory's own")
 		}
-		m.subs = newSubscriptions(o, keeper, r.doors.key, r.log)
+		key, err := subscriberKey(ctx, r.state, time.Now())
+		if err != nil {
+			return err
+		}
+		m.subs = newSubscriptions(o, keeper, key, r.log)
 		signup = m.subs
 	}
 	ctx, end := context.WithCancel(ctx)

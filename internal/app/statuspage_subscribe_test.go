@@ -208,7 +208,7 @@ func TestSubscribingByMail(t *testing.T) {
 	if len(ids) != 3 {
 		t.Errorf("%d messages", len(ids))
 	}
-	leave := linkIn(t, office.letters("ann@example.org", "Disruption")[2].head.Get("List-Unsubscribe"))
+	leave := linkIn(t, office.letters("ann@example.org", "Disruption")[0].head.Get("List-Unsubscribe"))
 	eventually(t, "the page", func() bool { return shows(t, d, "", "Acme status") })
 	if code, body := get(t, d, leave); code != 200 || !strings.Contains(body, "Yes, unsubscribe") {
 		t.Errorf("%d %s", code, body)

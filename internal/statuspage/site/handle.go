@@ -59,12 +59,29 @@ func (s *Site) file(w http.ResponseWriter, r *http.Request) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", f.Type)
-	h.Set("ETag", f.tag)
+	h.Set("Vary", "Accept-Encoding")
+	body, tag := f.Body, f.tag
+	if f.small != nil && takesGzip(r) {
+		body, tag = f.small, tag+"-gzip"
+		h.Set("Content-Encoding", "gzip")
+	}
+	h.Set("ETag", `"`+tag+`"`)
 	h.Set("Cache-Control", "public, max-age=15") // a page that is old must not come from a cache
 	if name == "status.json" || name == "feed.atom" {
 		h.Set("Access-Control-Allow-Origin", "*") // all of it is public
 	}
-	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(f.Body))
+	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(body))
+}
+
+// takesGzip reports whether a reader takes what is compressed.
+func takesGzip(r *http.Request) bool {
+	for part := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		name, q, _ := strings.Cut(part, ";")
+		if strings.EqualFold(strings.TrimSpace(name), "gzip") {
+			return strings.ReplaceAll(q, " ", "") != "q=0"
+		}
+	}
+	return false
 }
 
 func plain(w http.ResponseWriter, code int, text string) {

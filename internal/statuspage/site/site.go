@@ -4,6 +4,8 @@
 package site
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -81,7 +83,24 @@ type rendering struct {
 
 type file struct {
 	statuspage.File
-	tag string
+	small []byte // compressed
+	tag   string
+}
+
+// newFile compresses a file once rather than for each reader.
+func newFile(f statuspage.File) (file, error) {
+	sum := sha256.Sum256(f.Body)
+	out := file{File: f, tag: hex.EncodeToString(sum[:12])}
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, err := w.Write(f.Body)
+	if err = errors.Join(err, w.Close()); err != nil {
+		return out, fmt.Errorf("compress %s: %w", f.Name, err)
+	}
+	if b.Len() < len(f.Body) {
+		out.small = b.Bytes()
+	}
+	return out, nil
 }
 
 // Listen opens the listener and serves until Close.
@@ -174,8 +193,9 @@ func (s *Site) current(now time.Time) (rendering, error) {
 	}
 	made := rendering{p: p, files: map[string]file{}, stale: stale, at: now}
 	for _, f := range all {
-		sum := sha256.Sum256(f.Body)
-		made.files[f.Name] = file{f, `"` + hex.EncodeToString(sum[:12]) + `"`}
+		if made.files[f.Name], err = newFile(f); err != nil {
+			return rendering{}, err
+		}
 	}
 	s.made = made
 	return made, nil

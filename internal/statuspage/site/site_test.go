@@ -1,6 +1,7 @@
 package site
 
 import (
+	"compress/gzip"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -172,6 +173,22 @@ func TestServesThePage(t *testing.T) {
 		}
 		if b := do(t, "HEAD", home+name, nil); b.code != 200 || b.body != "" {
 			t.Errorf("%s: HEAD %d", name, b.code)
+		}
+	}
+	for accept, want := range map[string]string{"gzip": "gzip", "br, gzip;q=0.5": "gzip", "gzip; q=0": "", "br": "", "identity": ""} {
+		a := do(t, "GET", home, nil, "Accept-Encoding", accept)
+		if a.header.Get("Content-Encoding") != want || a.header.Get("Vary") != "Accept-Encoding" {
+			t.Errorf("to who takes %s: %v", accept, a.header)
+		}
+		if want == "gzip" {
+			r, err := gzip.NewReader(strings.NewReader(a.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			plain, err := io.ReadAll(r)
+			if whole := do(t, "GET", home, nil, "Accept-Encoding", "identity"); err != nil || string(plain) != whole.body || len(a.body)*3 > len(plain) {
+				t.Errorf("%v: %d bytes, compressed %d", err, len(plain), len(a.body))
+			}
 		}
 	}
 	for _, name := range []string{"..%2f..%2fetc%2fpasswd", "a/b", "status.json/x", ".git", "refloat.db"} {
