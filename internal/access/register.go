@@ -156,7 +156,7 @@ func (g *Register) Bearer(ctx context.Context, secret, from string, now time.Tim
 	if len(p.Teams) > 0 {
 		w.Everywhere, w.Teams = "", map[string]Role{}
 		for _, t := range p.Teams {
-			if r := higher(a.Everywhere, a.Teams[t]); r != "" {
+			if r := Higher(a.Everywhere, a.Teams[t]); r != "" {
 				w.Teams[t] = r
 			}
 		}
@@ -164,7 +164,8 @@ func (g *Register) Bearer(ctx context.Context, secret, from string, now time.Tim
 	return w, nil
 }
 
-func higher(a, b Role) Role {
+// Higher is the role of two that may more.
+func Higher(a, b Role) Role {
 	if slices.Index(Roles(), a) >= slices.Index(Roles(), b) {
 		return a
 	}

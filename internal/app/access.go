@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/refloat-db/refloat/internal/access"
+	"github.com/refloat-db/refloat/internal/access/oidc"
 	"github.com/refloat-db/refloat/internal/server"
 	"github.com/refloat-db/refloat/internal/server/web"
 )
@@ -45,7 +46,31 @@ func (a *App) front() (Front, error) {
 			})
 		}
 	}
-	return f, nil
+	return f, a.provider(&f)
+}
+
+// provider joins the identity provider, if there is one.
+func (a *App) provider(f *Front) error {
+	c := a.cfg.Server.Access.OIDC
+	if c.Issuer == "" {
+		return nil
+	}
+	o := oidc.Options{
+		Issuer: c.Issuer, ClientID: c.ClientID, Secret: c.ClientSecret, RootCA: c.RootCAFile, Redirect: strings.TrimSuffix(a.cfg.Server.PublicURL, "/") + web.CallbackPath,
+		Scopes: c.Scopes, Name: c.NameClaim, Groups: c.GroupsClaim, Create: c.Create,
+	}
+	for _, r := range c.Roles {
+		o.Grants = append(o.Grants, oidc.Grant{Group: r.Group, Role: access.Role(r.Role), Team: r.Team})
+	}
+	p, err := oidc.New(o)
+	if err != nil {
+		return err
+	}
+	if f.Label = c.Label; f.Label == "" {
+		f.Label = publicHost(c.Issuer)
+	}
+	f.Provider = p
+	return nil
 }
 
 func (a *App) accessRules() access.Rules {

@@ -14,6 +14,10 @@ import (
 	"time"
 
 	"github.com/refloat-db/refloat/internal/access"
+	"github.com/refloat-db/refloat/internal/access/oidc"
+	"github.com/refloat-db/refloat/internal/access/oidc/oidctest"
+	"github.com/refloat-db/refloat/internal/secret"
+	"github.com/refloat-db/refloat/internal/server/web"
 )
 
 // front lets people in with passwords that cost little.
@@ -165,5 +169,54 @@ func TestSignInFromTheFirstStart(t *testing.T) {
 		if strings.Contains(log.String(), secret) {
 			t.Error("a secret is in the log")
 		}
+	}
+}
+
+// Somebody comes through an identity provider, with the roles of their groups, and
+// lands where they wanted to go.
+func TestSignInThroughAProvider(t *testing.T) {
+	idp := oidctest.New(t)
+	o := twoTeamsOptions(t)
+	o.Listen, o.Front = "127.0.0.1:0", front()
+	o.Front.Label = "the company"
+	p, err := oidc.New(oidc.Options{
+		Issuer: idp.URL, ClientID: oidctest.ClientID, Secret: secret.New(oidctest.Secret), Redirect: "http://127.0.0.1" + web.CallbackPath,
+		Name: "preferred_username", Groups: "groups", Create: true, Grants: []oidc.Grant{{Group: "red", Role: access.Viewer, Team: "red"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Front.Provider = p
+	b := newBrowser(t, "http://"+daemonOver(t, o).Address())
+	in := func(b *browser) (int, string, string) {
+		t.Helper()
+		if _, _, text := b.do("/sign-in?next=/targets/shop", nil); !strings.Contains(text, "Sign in with the company") {
+			t.Fatalf("no way to the provider: %s", text)
+		}
+		code, to, text := b.do("/sign-in/oidc?next=/targets/shop", nil)
+		if code != 303 || !strings.HasPrefix(to, idp.URL+"/authorize?") {
+			t.Fatalf("%d to %s: %s", code, to, text)
+		}
+		_, back, _ := b.do(to, nil)
+		u, err := url.Parse(back)
+		if err != nil || u.Path != web.CallbackPath {
+			t.Fatalf("back to %s", back)
+		}
+		return b.do(u.RequestURI(), nil)
+	}
+	idp.Person(map[string]any{"sub": "1", "preferred_username": "cleo", "groups": []string{"blue"}}, nil)
+	if code, _, text := in(b); code != 403 || !strings.Contains(text, "no group that has a role") {
+		t.Errorf("without a role: %d %s", code, text)
+	}
+	idp.Person(map[string]any{"sub": "1", "preferred_username": "cleo", "groups": []string{"red"}}, nil)
+	if code, to, text := in(b); code != 303 || to != "/targets/shop" {
+		t.Fatalf("%d to %s: %s", code, to, text)
+	}
+	if code, _, text := b.do("/", nil); code != 200 || !strings.Contains(text, "shop") || strings.Contains(text, "books") {
+		t.Errorf("the board: %d", code)
+	}
+	// What somebody else began is not finished in this browser.
+	if code, _, _ := newBrowser(t, b.base).do(web.CallbackPath+"?code=x&state=y", nil); code != 403 {
+		t.Errorf("an answer that nobody asked for: %d", code)
 	}
 }

@@ -74,6 +74,7 @@ var mayImport = map[string][]string{
 	"cmd/refloat-storybook":              {"internal/server/web/webtest", "internal/server/web/static"},
 	"internal/access":                    {},
 	"internal/access/oidc":               {"internal/access"},
+	"internal/access/oidc/oidctest":      {},
 	"internal/action":                    {},
 	"internal/action/tracker":            {"internal/action"},
 	"internal/trend":                     {"internal/action", "internal/incident", "internal/proof", "internal/paper"},
