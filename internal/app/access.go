@@ -94,7 +94,7 @@ func (n *node) openFront(ctx context.Context, o *server.Options) error {
 		Access: &web.Access{Register: register, Provider: f.Provider, Label: f.Label, People: f.People, Link: n.address},
 	})
 	o.Gate = server.NewGate(server.GateOptions{Register: register, PublicURL: n.o.PublicURL, TLS: o.TLS != nil, Proxies: f.Proxies, Logger: n.log, Refused: site.Refused()})
-	o.Routes = append(slices.Concat(site.Routes(), n.apiRoutes()), server.Route{Pattern: "GET /", Need: access.Nobody, Handler: site.NotFound()})
+	o.Routes = append(slices.Concat(site.Routes(), n.programRoutes()), server.Route{Pattern: "GET /", Need: access.Nobody, Handler: site.NotFound()})
 	n.register = register
 	return nil
 }
