@@ -113,7 +113,7 @@ func addCommands(g *globals, add func(group string, commands ...*cobra.Command))
 	add("watch", postmortemCommand(g), actionCommand(g), reportCommand(g))
 	add("recover", backupsCommand(g), coverageCommand(g), restoreCommand(g), drillCommand(g), proofCommand(g), logFetchCommand(g), logServeCommand(g))
 	add("repo", repoCommand(g), kitCommand(g), journalCommand(g))
-	add("", apiCommand(g), versionCommand(g))
+	add("", apiCommand(g), mcpCommand(g), versionCommand(g))
 }
 
 // load reads the configuration, or makes one of --repo.
