@@ -17,7 +17,7 @@ import (
 )
 
 // aliveEvery is how often a step that runs gives a sign of life.
-const aliveEvery = incident.RecoverySilence / 5
+const aliveEvery = incident.RecoverySilence / 3
 
 // ErrByHand means that a run waits for a person to do its next step.
 var ErrByHand = errors.New("the next step is for a person")

@@ -171,3 +171,48 @@ func TestNothingIsStartedUnverifiedOrBesideAPrimary(t *testing.T) {
 		}
 	}
 }
+
+// A repository that cannot be reached takes away what comes from it, and nothing
+// else.
+func TestWaysWithoutTheRepository(t *testing.T) {
+	a := recoveringApp(t, "host=/nowhere", config.Recovery{Restart: "systemctl restart pg", RestartWords: []string{"systemctl", "restart", "pg"}})
+	a.cfg.Repository = config.Repository{URL: "file:///nowhere/at/all", Passphrase: secret.New("a passphrase for tests, long enough")}
+	s, err := a.openStore(t.Context(), false) // a server ran here once
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	x, err := a.OpenIncident(t.Context(), IncidentRequest{Title: "shop is down", Target: "shop", By: "ada"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := a.RecoveryOffer(t.Context(), RecoveryAsk{Incident: x.ID, Reason: recovery.Crash})
+	if err != nil {
+		t.Fatal(err)
+	}
+	latest := recovery.Find(o.Ways, recovery.RestoreLatest)
+	if latest.Possible() || latest.Time.Known || latest.Loss.Known || !strings.Contains(latest.Failing().Detail, "the repository: ") {
+		t.Errorf("%+v", latest)
+	}
+	if w := recovery.Find(o.Ways, recovery.Restart); !w.Possible() || w.Steps[1].ByHand || !w.Recommended {
+		t.Errorf("%+v", w)
+	}
+	if c := o.Cards[0]; c.Verdict.Is != recovery.IsUnclear || c.Dead() {
+		t.Errorf("%+v", c)
+	}
+	for name, q := range map[string]RecoveryAsk{
+		"no reason":   {Incident: x.ID, Reason: "gone"},
+		"no target":   {Incident: x.ID, Target: "other"},
+		"no point":    {Incident: x.ID, To: "tomorrow"},
+		"no incident": {Incident: "inc-7"},
+	} {
+		if _, err := a.RecoveryOffer(t.Context(), q); err == nil || Explain(err).Class != ClassUsage {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, _, err := a.ChooseRecovery(t.Context(), RecoveryAsk{Incident: x.ID, Into: t.TempDir()}, recovery.RestoreLatest, "ada"); !errors.Is(err, incident.ErrRefused) {
+		t.Error(err)
+	}
+}
