@@ -80,7 +80,7 @@ func choice(o RecoveryOffer, q RecoveryAsk, way recovery.Name) (incident.ChooseR
 	}
 	c := incident.ChooseRecovery{
 		Proposed: incident.RecoveryProposed{Reason: string(o.Reason), Ways: []incident.OfferedWay{}},
-		Chosen:   incident.RecoveryChosen{Target: o.Target, Way: string(w.Name), Title: w.Title, To: q.To, Into: o.facts.Place.Dir, Despite: map[string]string{}},
+		Chosen:   incident.RecoveryChosen{Target: o.Target, Way: string(w.Name), Title: w.Title, To: q.To, Into: o.facts.Place.Dir, Backup: q.Backup, Despite: map[string]string{}},
 	}
 	switch f := o.facts; w.Name {
 	case recovery.RestoreLatest:
@@ -195,7 +195,7 @@ func (a *App) RunRecovery(ctx context.Context, name, run, by string, tell func(R
 	if v == nil {
 		return r.x, fmt.Errorf("%w: there is no run %s in %s", ErrUsage, run, r.x.ID)
 	}
-	r.q = RecoveryAsk{Incident: r.x.ID, Target: v.Target, Reason: recovery.Reason(v.Reason), To: v.To, Into: v.Into, Answers: v.Despite}
+	r.q = RecoveryAsk{Incident: r.x.ID, Target: v.Target, Reason: recovery.Reason(v.Reason), To: v.To, Into: v.Into, Backup: v.Backup, Answers: v.Despite}
 	err = r.steps(ctx)
 	return r.x, err
 }

@@ -111,7 +111,7 @@ func (w *stepWork) restore(ctx context.Context, o RecoveryOffer) (string, error)
 	if !before {
 		to = string(restore.ToLatest)
 	}
-	q := RestoreRequest{Target: v.Target, Into: v.Into, To: to, Before: before, Delta: v.Despite[AskNotEmpty] != ""}
+	q := RestoreRequest{Target: v.Target, Into: v.Into, To: to, Before: before, Backup: v.Backup, Delta: v.Despite[AskNotEmpty] != ""}
 	_, out, err := w.a.Restore(ctx, q, func(p BackupProgress) { w.progress(p.Done, p.Total) })
 	if err != nil {
 		return "", err

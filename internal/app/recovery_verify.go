@@ -58,7 +58,7 @@ func (w *stepWork) check(ctx context.Context, o RecoveryOffer) (string, error) {
 		return "", err
 	}
 	out := incident.RecoveryVerified{Run: w.run, Verdict: string(p.Verdict), On: "a throw-away copy of " + v.Into, Summary: p.Summary, Checks: recoveryChecks(p.Checks)}
-	if p.DataLoss != nil {
+	if p.DataLoss != nil && p.Verdict == proof.Proven { // of a copy that is no good it says nothing
 		out.Loss, out.LossBy = p.DataLoss, detailOf(p.Checks, "data-loss")
 	}
 	return w.judged(ctx, out)

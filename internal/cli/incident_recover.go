@@ -59,6 +59,7 @@ A restore goes into a new directory and never over a server that lives. Exit cod
 	p.StringVar(&f.reason, "reason", "", "what is wrong, as one `word` (default what the watch saw)")
 	p.StringVar(&f.ask.To, "to", "", "with restore-to: the `point` to stop just before: a time with its zone, an LSN, or xid:NUMBER")
 	p.StringVar(&f.ask.Into, "into", "", "with a restore: the `directory`, empty or not there yet")
+	p.StringVar(&f.ask.Backup, "backup", "", "with a restore: `ID` of the base backup to begin with (default the best; a transaction that is older than the newest needs an older one)")
 	p.StringVar(&f.way, "way", "", "choose this `way`")
 	p.BoolVar(&f.dry, "dry-run", false, "with --way: only show what would be done")
 	p.StringVar(&f.typed, "confirm-target", "", "confirm what you chose yourself by typing the target's `name`")
@@ -225,12 +226,13 @@ func figureText(f app.RecoveryFigure) string {
 	if !f.Known {
 		return f.Why
 	}
-	out := spanText(f.Value) + ", by " + f.From
+	out := spanText(f.Value) + " (" + f.From
 	if f.Age > 0 {
 		out += ", " + spanText(f.Age) + " ago"
 	}
+	out += ")"
 	if f.Stale {
-		out += " (STALE)"
+		out += " STALE"
 	}
 	return out
 }

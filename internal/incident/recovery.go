@@ -48,8 +48,9 @@ type (
 		Target string `json:"target"`
 		Way    string `json:"way"`
 		Title  string `json:"title"`
-		To     string `json:"to,omitempty"`   // the point, as refloat restore takes it
-		Into   string `json:"into,omitempty"` // the directory that is written
+		To     string `json:"to,omitempty"`     // the point, as refloat restore takes it
+		Into   string `json:"into,omitempty"`   // the directory that is written
+		Backup string `json:"backup,omitempty"` // that it begins with; empty for the best
 		// Despite is what whoever chose it said to a warning that needs an answer,
 		// by the warning's name.
 		Despite map[string]string `json:"despite,omitempty"`

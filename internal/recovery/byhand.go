@@ -94,6 +94,9 @@ func (f Facts) restoreCommands(to string, before bool) []Command {
 	if before {
 		words = append(words, "--before")
 	}
+	if f.Place.Backup != "" {
+		words = append(words, "--backup", f.Place.Backup)
+	}
 	if strings.TrimSpace(f.Answers[AskNotEmpty]) != "" {
 		words = append(words, "--delta")
 	}

@@ -182,5 +182,8 @@ func shown[T any](k target.Known[T], f func(T) string) string {
 	if !k.Seen {
 		return "not known: " + or(k.Why, "it was not looked at")
 	}
+	if k.Why != "" {
+		return f(k.Value) + " (" + k.Why + ")"
+	}
 	return f(k.Value)
 }

@@ -113,3 +113,32 @@ func or(s, other string) string {
 	}
 	return s
 }
+
+// Left is how long a step of bytes still takes: by the rate so far, and before
+// there is one by the rate that the last proof measured. 0 when nothing says.
+func Left(done, total int64, took time.Duration, rate float64) time.Duration {
+	if total <= done || total <= 0 {
+		return 0
+	}
+	if done > 0 && took >= 2*time.Second {
+		rate = float64(done) / took.Seconds()
+	}
+	if rate <= 0 {
+		return 0
+	}
+	return time.Duration(float64(total-done) / rate * float64(time.Second))
+}
+
+// Rate is the bytes a second at which the last proof restored; 0 when it did not
+// measure that.
+func (f Facts) Rate() float64 {
+	if f.Proof == nil {
+		return 0
+	}
+	for _, p := range f.Proof.Phases {
+		if p.Name == "restore" && p.Took > 0 {
+			return float64(p.Bytes) / p.Took.Seconds()
+		}
+	}
+	return 0
+}

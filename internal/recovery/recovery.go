@@ -173,12 +173,15 @@ type Grants struct {
 
 // Place is where a restore would go.
 type Place struct {
-	Dir      string               // empty when nobody said
-	Holds    target.Known[string] // nothing, an unfinished restore, something else, a running server; see the constants
-	Free     target.Known[int64]  // bytes
-	Binaries target.Known[string] // folder of programs of the right version
-	Owner    string               // user that the files go to
-	Program  string               // how refloat is called, with its configuration
+	Dir       string               // empty when nobody said
+	Holds     target.Known[string] // nothing, an unfinished restore, something else, a running server; see the constants
+	Free      target.Known[int64]  // bytes
+	CheckDir  string               // where a copy of it is checked
+	CheckFree target.Known[int64]  // bytes there
+	Binaries  target.Known[string] // folder of programs of the right version
+	Owner     string               // user that the files go to
+	Program   string               // how refloat is called, with its configuration
+	Backup    string               // to begin with; empty for the best
 }
 
 // What can be where a restore would go.

@@ -3,7 +3,6 @@ package recovery
 import (
 	"fmt"
 	"strings"
-	"time"
 )
 
 const noDrillOf = "not measured: no drill rehearses this on production"
@@ -219,11 +218,11 @@ func restoreTo(f Facts) Way {
 
 // restoring fills in what every restore has: where to, and what comes after.
 func (f Facts) restoring(w *Way, covered Precondition, bytes int64, to string) {
-	w.Risks = []string{"it takes the longest, and the room of a second cluster; half of that again while a copy is checked"}
+	w.Risks = []string{"it takes the longest, and the room of a second cluster, and of a third while a copy is checked"}
 	if w.Name == RestoreTo {
 		w.Risks = append(w.Risks, "what was committed after the point is not in the restored cluster: it has to be brought over by hand, where it is wanted")
 	}
-	w.Preconditions = []Precondition{covered, f.destination(), f.room(bytes), f.binaries()}
+	w.Preconditions = []Precondition{covered, f.destination(), f.room(bytes), f.binaries(), f.roomToCheck(bytes)}
 	w.Steps = []Step{
 		f.identifyStep(),
 		{ID: StepRestore, Title: "Restore into " + or(f.Place.Dir, "DIRECTORY"), Commands: f.restoreCommands(to, w.Name == RestoreTo)},
@@ -282,6 +281,21 @@ func (f Facts) room(bytes int64) Precondition {
 	return p
 }
 
+// roomToCheck does not keep from restoring: without it nothing of what was
+// restored can be verified here, and nothing is started.
+func (f Facts) roomToCheck(bytes int64) Precondition {
+	p := Precondition{Name: "room-to-check", Title: "There is room to check a copy of it", Met: NotSeen, Detail: or(f.Place.CheckFree.Why, "it was not looked at")}
+	if !f.Place.CheckFree.Seen || bytes <= 0 {
+		return p
+	}
+	free := f.Place.CheckFree.Value
+	p.Met, p.Detail = Holds, fmt.Sprintf("%d MiB are free in %s, %d MiB are needed", free>>20, f.Place.CheckDir, (bytes+spare)>>20+1)
+	if free < bytes+spare {
+		p.Met, p.Detail = NotSeen, p.Detail+": what is restored cannot be verified there; make room, or set drill.scratch_dir to another file system"
+	}
+	return p
+}
+
 func (f Facts) binaries() Precondition {
 	b := f.Place.Binaries
 	p := Precondition{Name: "binaries", Title: "A server of the right version is here", Met: Holds, Detail: b.Value}
@@ -304,111 +318,4 @@ func first(list []string) string {
 		return "it was not looked at"
 	}
 	return list[0]
-}
-
-// order is which ways are tried for a reason, the best first, and why the best
-// is.
-func order(r Reason) ([]Name, string) {
-	switch r {
-	case Starting:
-		return []Name{Wait, Promote, RestoreLatest}, "it is on its way back by itself, without loss"
-	case Crash:
-		return []Name{Restart, Promote, RestoreLatest}, "its data is there: it recovers from its own log, which loses nothing that was acknowledged"
-	case Hang:
-		return []Name{Restart, Promote, RestoreLatest}, "it lives and does nothing: starting it again loses nothing that was acknowledged"
-	case Unreachable:
-		return []Name{Promote, RestoreLatest}, "its machine is out of reach, and the standby is not"
-	case NoConnections:
-		return []Name{Mend, Restart}, "it lives: ending sessions that do nothing frees places at once"
-	case DiskFull:
-		return []Name{Mend, Promote, RestoreLatest}, "its data is whole: it needs room, and nothing else"
-	case ReadOnly:
-		return []Name{Mend, Promote, RestoreLatest}, "it lives, and is kept from writing by a setting or by being a standby"
-	case Denied:
-		return []Name{Mend}, "it lives, and does not let Refloat in: what clients see may be another thing"
-	case Failing:
-		return []Name{Restart, Promote, RestoreLatest}, "a restart is the least that may help; read its log first"
-	case DataDeleted:
-		return []Name{RestoreTo}, "what was deleted is only in the past: it is brought back into a directory of its own, beside the server that lives"
-	}
-	return []Name{Restart, Promote, RestoreLatest}, "it is not known what is wrong: this is the least that may help; read its log first"
-}
-
-// recommend marks the first way for the reason in which no precondition fails,
-// and says of the others why they are not.
-func recommend(f Facts, all []Way) []Way {
-	names, why := order(f.Reason)
-	best := -1
-	for rank, n := range names {
-		for i := range all {
-			w := &all[i]
-			if w.Name != n || best >= 0 {
-				continue
-			}
-			if p := w.Failing(); p != nil {
-				continue
-			}
-			best = i
-			w.Recommended, w.Why = true, why
-			if rank > 0 {
-				w.Why = fmt.Sprintf("what comes first for this (%s) is not possible; this is the next", names[0])
-			}
-		}
-	}
-	for i := range all {
-		w := &all[i]
-		if p := w.Failing(); p != nil {
-			w.Why = fmt.Sprintf("not possible now: %s: %s", p.Title, p.Detail)
-		} else if !w.Recommended {
-			w.Why = "possible, and not what is best for this"
-		}
-		if w.Risks == nil {
-			w.Risks = []string{}
-		}
-	}
-	if best > 0 {
-		w := all[best]
-		copy(all[1:best+1], all[:best])
-		all[0] = w
-	}
-	return all
-}
-
-// Find is the way of a name; nil when it is none.
-func Find(all []Way, n Name) *Way {
-	for i := range all {
-		if all[i].Name == n {
-			return &all[i]
-		}
-	}
-	return nil
-}
-
-// Left is how long a step of bytes still takes: by the rate so far, and before
-// there is one by the rate that the last proof measured. 0 when nothing says.
-func Left(done, total int64, took time.Duration, rate float64) time.Duration {
-	if total <= done || total <= 0 {
-		return 0
-	}
-	if done > 0 && took >= 2*time.Second {
-		rate = float64(done) / took.Seconds()
-	}
-	if rate <= 0 {
-		return 0
-	}
-	return time.Duration(float64(total-done) / rate * float64(time.Second))
-}
-
-// Rate is the bytes a second at which the last proof restored; 0 when it did not
-// measure that.
-func (f Facts) Rate() float64 {
-	if f.Proof == nil {
-		return 0
-	}
-	for _, p := range f.Proof.Phases {
-		if p.Name == "restore" && p.Took > 0 {
-			return float64(p.Bytes) / p.Took.Seconds()
-		}
-	}
-	return 0
 }

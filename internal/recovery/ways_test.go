@@ -290,6 +290,22 @@ func TestRecommendedWaysHaveNoFailingPrecondition(t *testing.T) {
 			if !w.Loss.Known && w.Loss.Value != 0 || !w.Time.Known && w.Time.Value != 0 || w.Time.Known && f.Proof == nil {
 				t.Fatalf("%s: a figure that is not known: %+v", w.Name, w)
 			}
+			for _, p := range w.Preconditions {
+				said := func(q string) bool { return strings.TrimSpace(f.Answers[q]) != "" }
+				c := f.Server
+				switch p.Name {
+				case AskFenced:
+					looked := c.Alive.Seen && c.Here.Seen && c.Here.Value && c.Directory.Seen
+					if want := said(AskFenced) || looked && !c.Alive.Value; (p.Met == Holds) != want {
+						t.Fatalf("%+v of %+v", p, c)
+					}
+				case "destination":
+					h := f.Place.Holds
+					if want := h.Seen && (h.Value == HoldsNothing || h.Value == HoldsUnfinished || h.Value == HoldsOther && said(AskNotEmpty)); (p.Met == Holds) != want {
+						t.Fatalf("%+v of %+v", p, h)
+					}
+				}
+			}
 			if w.Name == RestoreTo || w.Name == RestoreLatest {
 				starts := slices.ContainsFunc(w.Steps, func(s Step) bool { return s.ID == StepStart })
 				if starts && f.Server.Primary() && strings.TrimSpace(f.Answers[AskSecondPrimary]) == "" {

@@ -149,8 +149,48 @@ func (b *bed) killedInTheRestore(into string, args ...string) {
 	}
 }
 
+// configureWith writes the configuration with one line in another's place.
+func (b *bed) configureWith(line, other string) {
+	b.t.Helper()
+	path := filepath.Join(b.dir, "refloat.yaml")
+	text, err := os.ReadFile(path)
+	if err != nil || !strings.Contains(string(text), line) {
+		b.t.Fatalf("the configuration has no line %s: %v\n%s", line, err, text)
+	}
+	b.write("refloat.yaml", strings.Replace(string(text), line, other, 1))
+}
+
+// stops expects a run to end at the check of its copy with a verdict, and nothing
+// to be started.
+func (b *bed) stops(verdict, into string, args ...string) {
+	b.t.Helper()
+	code, out, errs := b.run(append([]string{"incident", "recover", "1"}, args...)...)
+	s := b.incident()
+	r := s.Recoveries[len(s.Recoveries)-1]
+	if code != 3 || r.Verification == nil || r.Verification.Verdict != verdict || r.Steps[r.Current()].ID != recovery.StepCheck || r.Standing(time.Now()) != incident.RecoveryFailed {
+		b.t.Errorf("exit %d, want 3 and %s: %+v\n%s%s", code, verdict, r.Verification, out, errs)
+	}
+	if _, err := os.Stat(filepath.Join(into, "postmaster.opts")); err == nil {
+		b.t.Error("a server was started on what was not verified")
+	}
+}
+
+// damage breaks a page of a file.
+func (b *bed) damage(path string) {
+	b.t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	if _, err := f.WriteAt([]byte("this was a row once"), 4096); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 func TestGuidedRestoreOfAKilledServer(t *testing.T) {
 	b := inCare(t, pgCtl)
+	orders := b.prod.Query(t, "SELECT pg_relation_filepath('orders')")
 	b.prod.Kill(t)
 	b.outage()
 	into := filepath.Join(targettest.TempDir(t), "restored")
@@ -201,7 +241,22 @@ func TestGuidedRestoreOfAKilledServer(t *testing.T) {
 	if r := b.incident().Recoveries[0]; r.Current() != 1 || r.Outcome != "" || r.Progress[1].State != incident.StepRunning {
 		t.Errorf("%+v", r)
 	}
-	out := b.must("incident", "recover", "1", "--run", "r1", "--as", "ben")
+
+	// It cannot be checked: nothing is started. It is damaged: nothing is started.
+	b.configureWith("    drill: {bin_dir: "+b.prod.Bin+"}", "    drill: {bin_dir: "+b.prod.Bin+", scratch_dir: "+b.dir+"/passphrase}")
+	b.stops("inconclusive", into, "--run", "r1", "--as", "ben")
+	b.configure()
+	b.damage(filepath.Join(into, orders))
+	b.stops("failed", into, "--run", "r1", "--as", "ben")
+	if r := b.incident().Recoveries[0]; r.Progress[1].Tries != 2 || r.Progress[1].State != incident.StepDone || r.Progress[2].Tries != 2 {
+		t.Errorf("%+v", r.Progress)
+	}
+	b.refused(1, "say why it is given up", "--abandon", "r1")
+	b.must("incident", "recover", "1", "--abandon", "r1", "--why", "the copy is damaged", "--as", "ada")
+
+	// The same directory, mended from the repository.
+	b.refused(1, "is not empty", "--way", "restore-latest", "--into", into, "--confirm-target", "main")
+	out := b.must("incident", "recover", "1", "--way", "restore-latest", "--into", into, "--delta", "--confirm-target", "main", "--as", "ben")
 	if !strings.Contains(out, "RECOVERED") {
 		t.Error(out)
 	}
@@ -209,14 +264,13 @@ func TestGuidedRestoreOfAKilledServer(t *testing.T) {
 		t.Errorf("%s rows", n)
 	}
 	s := b.incident()
-	r := s.Recoveries[0]
-	if r.Progress[1].Tries != 2 {
-		t.Errorf("%+v", r.Progress[1])
-	}
-	if r.Outcome != incident.RecoveryRecovered || r.ConfirmedBy != "ben" || r.ChosenBy != "ada" || r.Confirmed != "second person" || r.Verification == nil || r.Verification.Verdict != "proven" || len(s.Unread) != 0 {
+	if r := s.Recoveries[0]; r.Outcome != incident.RecoveryAbandoned || r.ConfirmedBy != "ben" || r.ChosenBy != "ada" || r.Confirmed != "second person" {
 		t.Errorf("%+v", r)
 	}
-	if s.DataLoss == nil || s.DataLoss.Loss > 10*time.Second || !strings.Contains(s.DataLoss.Source, "recovery r1") {
+	if r := s.Recoveries[1]; r.Outcome != incident.RecoveryRecovered || r.Confirmed != "typed name" || r.Verification == nil || r.Verification.Verdict != "proven" || len(s.Unread) != 0 {
+		t.Errorf("%+v", r)
+	}
+	if s.DataLoss == nil || s.DataLoss.Loss > 10*time.Second || !strings.Contains(s.DataLoss.Source, "recovery r") {
 		t.Errorf("%+v", s.DataLoss)
 	}
 	checked := false
@@ -229,7 +283,7 @@ func TestGuidedRestoreOfAKilledServer(t *testing.T) {
 		t.Error("no copy was checked before it was started")
 	}
 	b.until("the outage is over", func() bool { return b.incident().Serves() })
-	b.refused(1, "is over", "--run", "r1")
+	b.refused(1, "is over", "--run", "r2")
 }
 
 // One server, one standby: each way but the restore to the latest point is gone,
