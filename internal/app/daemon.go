@@ -293,7 +293,9 @@ func (r *running) start(ctx context.Context) error {
 		r.targets = append(r.targets, w)
 	}
 	r.startWatching(life)
-	r.startActions(life, r.startIncidents(life))
+	box := r.startIncidents(life)
+	r.startActions(life, box)
+	r.startReviews(life, box)
 	if err := r.startStatusPage(life); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/refloat-db/refloat/internal/backup"
 	"github.com/refloat-db/refloat/internal/config"
 	"github.com/refloat-db/refloat/internal/incident"
+	"github.com/refloat-db/refloat/internal/postmortem/review"
 	"github.com/refloat-db/refloat/internal/proof"
 	"github.com/refloat-db/refloat/internal/repository"
 	"github.com/refloat-db/refloat/internal/restore"
@@ -82,6 +83,8 @@ var explanations = [...]struct {
 	{incident.ErrRefused, "refused", ClassError, "see refloat incident --help"},
 	{incident.ErrNothing, "nothing-to-do", ClassError, "see how it stands: refloat incident show"},
 	{incident.ErrNone, "no-incident", ClassUsage, "refloat incident list --all shows them"},
+	{review.ErrRefused, "refused", ClassError, "see how the review stands: refloat postmortem list"},
+	{review.ErrNothing, "nothing-to-do", ClassError, "see how the review stands: refloat postmortem list"},
 	{ErrNoReport, "no-report", ClassError, "save it as UTF-8 text, Markdown or HTML"},
 	{ErrReportExists, "report-exists", ClassError, "give --into another name, or move the file away"},
 	{ErrNotMarkdown, "not-markdown", ClassUsage, "render the report's Markdown"},

@@ -19,7 +19,8 @@ func postmortemCommand(g *globals) *cobra.Command {
 them, in Markdown, plain text or HTML, and finds what contradicts itself in them or
 was left out. Reading, linting and rendering need no server and no configuration.`,
 	}
-	c.AddCommand(postmortemReadCommand(g), postmortemLintCommand(g), postmortemNewCommand(g), postmortemRenderCommand(g))
+	c.AddCommand(postmortemReadCommand(g), postmortemLintCommand(g), postmortemNewCommand(g), postmortemRenderCommand(g),
+		postmortemSubmitCommand(g), postmortemCommentCommand(g), postmortemAcceptCommand(g), postmortemPublishCommand(g), postmortemListCommand(g))
 	return c
 }
 

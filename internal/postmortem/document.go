@@ -56,6 +56,7 @@ type Text []Passage
 type Passage struct {
 	Text  string
 	Point bool
+	Code  bool `json:",omitempty"` // it was read with a command or a name marked as code
 }
 
 // Goal is an objective with what became of it.
@@ -110,6 +111,7 @@ type Duty struct {
 	Source   string // the cause, challenge or lesson that it mends
 	Check    string // how one can tell
 	State    string
+	Code     bool `json:",omitempty"` // as of a Passage
 }
 
 // Term is a line of the glossary.

@@ -39,10 +39,21 @@ func (r *Report) Document() Document {
 		case kind == Impact && b.Kind == Item && amountKind(b.Label) != "":
 			d.Impact = append(d.Impact, r.amount(b))
 		case texts[kind] != nil:
-			*texts[kind] = append(*texts[kind], Passage{oneLine(b.Text), b.Kind == Item})
+			*texts[kind] = append(*texts[kind], Passage{oneLine(b.Text), b.Kind == Item, r.marksCode(b)})
 		}
 	}
 	return d
+}
+
+// marksCode reports whether a block marks words as code in its source.
+func (r *Report) marksCode(b *Block) bool {
+	src := r.src[b.lo:max(b.lo, min(b.hi, len(r.src)))]
+	for i, c := range src {
+		if c == '`' && (i == 0 || src[i-1] != '\\') {
+			return true
+		}
+	}
+	return strings.Contains(strings.ToLower(string(src)), "<code")
 }
 
 // cells are the words of a row's cells.
@@ -163,6 +174,9 @@ func (r *Report) duties(d *Document) {
 					}
 				}
 			}
+		}
+		for _, p := range a.parts {
+			x.Code = x.Code || r.marksCode(p.block)
 		}
 		d.Actions = append(d.Actions, x)
 	}

@@ -100,10 +100,11 @@ func (d *Document) writeParticulars(b *strings.Builder) {
 	add("Answering team", d.Team)
 	add("Time zone", d.Zone)
 	for _, m := range d.Clocks.moments() {
-		if m.at.IsZero() {
-			add(m.name, Fill(m.missing))
-		} else {
+		switch {
+		case !m.at.IsZero():
 			add(m.name, d.moment(m.at))
+		case d.Incident != "": // the journal will know, or a person does
+			add(m.name, Fill(m.missing))
 		}
 	}
 	for _, s := range d.Clocks.spans() {
@@ -178,10 +179,25 @@ func (d *Document) writeTimeline(b *strings.Builder) {
 var dutyHeads = [...]string{"ID", "Action", "Owner", "Due", "Priority", "Kind", "Addresses", "Done when", "State"}
 
 func (d *Document) writeActions(b *strings.Builder) {
-	writeTable(b, dutyHeads[:], len(d.Actions), func(i int) []string {
-		a := d.Actions[i]
+	cells := func(a Duty) []string {
 		return []string{a.ID, a.Text, a.Owner, a.Due, a.Priority, a.Kind, a.Source, a.Check, a.State}
-	})
+	}
+	used := make([]bool, len(dutyHeads)) // a column without a word is none
+	for _, a := range d.Actions {
+		for i, c := range cells(a) {
+			used[i] = used[i] || c != ""
+		}
+	}
+	those := func(all []string) []string {
+		var out []string
+		for i, c := range all {
+			if used[i] {
+				out = append(out, c)
+			}
+		}
+		return out
+	}
+	writeTable(b, those(dutyHeads[:]), len(d.Actions), func(i int) []string { return those(cells(d.Actions[i])) })
 }
 
 func (d *Document) writeTerms(b *strings.Builder) {

@@ -53,6 +53,7 @@ var mayImport = map[string][]string{
 	"internal/statuspage/bucket":         {"internal/statuspage"},
 	"internal/statuspage/site":           {"internal/statuspage"},
 	"internal/postmortem/prose":          {},
+	"internal/postmortem/review":         {},
 	"internal/postmortem/render":         {"internal/postmortem", "internal/postmortem/prose"},
 	"internal/journal":                   {},
 	"internal/schedule":                  {},
