@@ -5,8 +5,10 @@ package nodes
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,6 +35,7 @@ type bed struct {
 	shop    *targettest.Cluster
 	nodes   [2]*node
 	phone   *httptest.Server
+	outages int // so far
 
 	mu  sync.Mutex
 	got []call
@@ -63,7 +66,7 @@ func newBed(t *testing.T, settings string) *bed {
 	b.shop = targettest.Start(t, targettest.Options{Settings: map[string]string{"autovacuum": "off"}})
 	b.phone = httptest.NewServer(http.HandlerFunc(b.ring))
 	t.Cleanup(b.phone.Close)
-	for name, text := range map[string]string{"passphrase": "a passphrase for tests, long enough\n", "phone": b.phone.URL} {
+	for name, text := range map[string]string{"passphrase": "a passphrase for tests, long enough\n", "phone": b.phone.URL, "token": "a token of the tests, long"} {
 		b.write(name, text)
 	}
 	for i, name := range []string{"ams", "fra"} {
@@ -121,6 +124,8 @@ targets:
     backup: {schedule: "off"}
     drill: {schedule: "off"}
     %[7]s
+inbound:
+  sources: [{name: ci, kind: generic, token_file: token}]
 people:
   ada: {contacts: [{via: webhook, url_file: phone}]}
 teams:
@@ -186,6 +191,12 @@ func (n *node) must(args ...string) string {
 	return string(out)
 }
 
+// shown is what a command shows whose exit code says whether something is open.
+func (n *node) shown(args ...string) string {
+	out, _ := n.command(args...).Output()
+	return string(out)
+}
+
 func (n *node) start() {
 	n.b.t.Helper()
 	log, err := os.OpenFile(n.dir+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -234,6 +245,38 @@ func (n *node) place() (server.Place, bool) {
 		return server.Place{}, false
 	}
 	return *d.Node, true
+}
+
+// follow does on this node what a link in a message is for, wherever it leads.
+func (n *node) follow(link string) string {
+	n.b.t.Helper()
+	u, err := url.Parse(link)
+	if err != nil || u.Path == "" {
+		n.b.t.Fatalf("a page without a link: %q %v", link, err)
+	}
+	return n.post(u.Path, "", "")
+}
+
+func (n *node) post(path, token, body string) string {
+	n.b.t.Helper()
+	q, err := http.NewRequest(http.MethodPost, fmt.Sprintf("http://127.0.0.1:%d%s", n.port, path), strings.NewReader(body))
+	if err != nil {
+		n.b.t.Fatal(err)
+	}
+	if token != "" {
+		q.Header.Set("Authorization", "Bearer "+token)
+	}
+	client := http.Client{Timeout: 15 * time.Second}
+	resp, err := client.Do(q)
+	if err != nil {
+		n.b.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode/100 != 2 {
+		n.b.t.Fatalf("%s on %s: %s %v\n%s", path, n.name, resp.Status, err, text)
+	}
+	return string(text)
 }
 
 func (n *node) leads() bool {

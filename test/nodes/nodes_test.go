@@ -23,26 +23,11 @@ func rounds(few int) int {
 	return few
 }
 
-// The leader is killed, or frozen and later thawed, or stopped, at a random
-// moment around the begin of an outage. The other leads within five seconds; the
-// outage is paged, by nobody after it was acknowledged; it is one incident.
-func TestEitherNodeMayEndAtAnyMoment(t *testing.T) {
+// Two nodes of the built program, on one store, through all of it.
+func TestTwoNodes(t *testing.T) {
 	b := newBed(t, "log: {enabled: false}")
-	faults := []struct {
-		name      string
-		end, back func(*node)
-	}{
-		{"kill -9", func(n *node) { n.kill() }, func(n *node) { n.start() }},
-		{"freeze", func(n *node) { n.signal(syscall.SIGSTOP) }, func(n *node) { n.signal(syscall.SIGCONT) }},
-		{"stop", func(n *node) { n.signal(syscall.SIGTERM) }, func(n *node) { <-n.done; n.start() }},
-	}
-	outages := 0
-	for range rounds(1) {
-		for _, f := range faults {
-			outages++
-			b.round(f.name, f.end, f.back, outages)
-		}
-	}
+	b.eitherMayEndAtAnyMoment()
+	b.theStoreIsAway()
 	for _, n := range b.nodes {
 		if out := n.must("journal", "verify"); !strings.Contains(out, "0 fault(s)") {
 			t.Errorf("%s", out)
@@ -50,7 +35,131 @@ func TestEitherNodeMayEndAtAnyMoment(t *testing.T) {
 	}
 }
 
-func (b *bed) round(name string, end, back func(*node), outages int) {
+// The leader is killed, or frozen and later thawed, at a random moment around the
+// begin of an outage, or stopped. The other leads within five seconds; the outage
+// is paged, by nobody after it was acknowledged; it is one incident.
+func (b *bed) eitherMayEndAtAnyMoment() {
+	for range rounds(1) {
+		b.round("kill -9", (*node).kill, func(leader, other *node, p call) time.Time {
+			leader.start()
+			b.standsBy(leader, other)
+			return b.toldToTheStandby(other, leader, p)
+		})
+		b.round("freeze", func(n *node) { n.signal(syscall.SIGSTOP) }, func(leader, other *node, p call) time.Time {
+			other.must("ack", p.Alert.ID, "--by", "ada")
+			at := time.Now()
+			leader.signal(syscall.SIGCONT)
+			b.standsBy(leader, other)
+			return at
+		})
+		b.stopped()
+	}
+}
+
+// standsBy waits until one that led before stands by while another leads.
+func (b *bed) standsBy(n, leader *node) {
+	b.t.Helper()
+	targettest.WaitFor(b.t, n.name+" to stand by", func() bool {
+		p, ok := n.place()
+		return ok && !p.Leads && p.Leader == leader.name
+	})
+}
+
+// toldToTheStandby acknowledges through the node that stands by, with the link
+// that the other sent, and posts an alert there. It returns when the page was
+// acknowledged.
+func (b *bed) toldToTheStandby(leader, standby *node, p call) time.Time {
+	t := b.t
+	t.Helper()
+	if who := standby.follow(p.AckURL); !strings.Contains(who, "ada") {
+		t.Errorf("the standby answers: %s", who)
+	}
+	at := time.Now()
+	standby.post("/in/ci", "a token of the tests, long", `{"key": "disk", "summary": "the disk is full", "severity": "low"}`)
+	targettest.WaitFor(t, "the posted alert", func() bool { return strings.Contains(leader.shown("alerts", "--json"), "the disk is full") })
+	if out := standby.must("nodes"); !strings.Contains(out, leader.name+"\tleads") || !strings.Contains(out, standby.name+"\tstands by") {
+		t.Errorf("nodes: %s", out)
+	}
+	return at
+}
+
+// stopped ends the leader in order: the other leads at once.
+func (b *bed) stopped() {
+	leader, other := b.settled()
+	ended := time.Now()
+	leader.signal(syscall.SIGTERM)
+	targettest.WaitFor(b.t, "the other node to lead", other.leads)
+	took := time.Since(ended)
+	b.t.Logf("stop of %s: %s leads after %s", leader.name, other.name, took.Round(time.Millisecond))
+	if took > goesOnWithin {
+		b.t.Errorf("it took too long")
+	}
+	<-leader.done
+	leader.start()
+}
+
+// While the database is away the leader pages from memory, and what it is told
+// holds: nobody takes over when it is back, and nobody is paged again, by the
+// next leader neither.
+func (b *bed) theStoreIsAway() {
+	t := b.t
+	leader, other := b.settled()
+	b.watched()
+	b.store.Kill(t)
+	began := time.Now()
+	b.shop.KillPostmaster(t)
+	p := b.page(began)
+	t.Logf("without the store: paged %s after the outage began", p.at.Sub(began).Round(time.Millisecond))
+	if who := leader.follow(p.AckURL); !strings.Contains(who, "ada") {
+		t.Errorf("the leader answers: %s", who)
+	}
+	acknowledged := time.Now()
+	targettest.WaitFor(t, "pages that do not come", func() bool { return time.Since(acknowledged) > 2*time.Second })
+	b.store.Start(t)
+	if now, _ := b.settled(); now != leader {
+		t.Errorf("%s took over because the database was away for both", now.name)
+	}
+	targettest.WaitFor(t, "the acknowledgement to be kept", func() bool {
+		return strings.Contains(leader.shown("alerts", p.Alert.ID, "--json"), `"acknowledged_by": "ada"`)
+	})
+	ended := time.Now()
+	leader.kill()
+	targettest.WaitFor(t, "the other node to lead", other.leads)
+	t.Logf("kill -9 after it: %s leads after %s", other.name, time.Since(ended).Round(time.Millisecond))
+	targettest.WaitFor(t, "pages that do not come", func() bool { return time.Since(ended) > 3*time.Second })
+	b.quiet("a store that was away", acknowledged)
+	leader.start()
+	b.serveAgain(other, b.outages+1)
+}
+
+// quiet is that nobody was paged about an outage from a moment on.
+func (b *bed) quiet(what string, from time.Time) {
+	b.t.Helper()
+	if late := b.pages(from); len(late) > 0 {
+		b.t.Errorf("%s: %d page(s) after it was acknowledged, the first %s after: %s", what, len(late), late[0].at.Sub(from), late[0].ID)
+	}
+}
+
+// serveAgain ends the outage, and looks for one incident for each so far.
+func (b *bed) serveAgain(n *node, outages int) {
+	t := b.t
+	t.Helper()
+	b.outages = outages
+	b.shop.Kill(t)
+	b.shop.Start(t)
+	targettest.WaitFor(t, "the incident to end", func() bool {
+		all := n.incidents()
+		return len(all) == outages && !all[0].Mitigated.IsZero()
+	})
+	for _, n := range b.nodes {
+		if all := n.incidents(); len(all) != outages || len(all[0].Causes) != 1 {
+			t.Errorf("%d outages are %d incidents: %+v", outages, len(all), all)
+		}
+	}
+	n.must("incident", "resolve", "inc-"+strconv.Itoa(outages), "--as", "ada")
+}
+
+func (b *bed) round(name string, end func(*node), acknowledge func(leader, other *node, p call) time.Time) {
 	t := b.t
 	leader, other := b.settled()
 	b.watched()
@@ -65,22 +174,14 @@ func (b *bed) round(name string, end, back func(*node), outages int) {
 	if took > goesOnWithin {
 		t.Errorf("%s: %s leads after %s", name, other.name, took)
 	}
-	before := len(b.pages(began))
 	// From whoever leads now: what the one before sent is known to it.
-	p := b.page(ended)
-	t.Logf("%s of %s %s after the outage began: %s leads after %s, and pages %s after it; %d page(s) before", name, leader.name, moment.Round(time.Millisecond), other.name,
-		took.Round(time.Millisecond), p.at.Sub(ended).Round(time.Millisecond), before)
-	other.must("ack", p.Alert.ID, "--by", "ada")
-	acknowledged := time.Now()
-	back(leader)
-	// Whoever led before is back, and the next pages would be due every second.
-	targettest.WaitFor(t, name+": the node that is back to stand by", func() bool {
-		p, ok := leader.place()
-		return ok && !p.Leads && p.Leader == other.name && time.Since(acknowledged) > 3*time.Second
-	})
-	if late := b.pages(acknowledged); len(late) > 0 {
-		t.Errorf("%s: %d page(s) after it was acknowledged, the first %s after: %s", name, len(late), late[0].at.Sub(acknowledged), late[0].ID)
-	}
+	p := b.page(ended.Add(100 * time.Millisecond))
+	t.Logf("%s of %s %s after the outage began: %s leads after %s, and pages %s after it", name, leader.name, moment.Round(time.Millisecond), other.name,
+		took.Round(time.Millisecond), p.at.Sub(ended).Round(time.Millisecond))
+	acknowledged := acknowledge(leader, other, p)
+	// The next pages would be due every second.
+	targettest.WaitFor(t, "pages that do not come", func() bool { return time.Since(acknowledged) > 2500*time.Millisecond })
+	b.quiet(name, acknowledged)
 	ids := map[string]bool{}
 	for _, c := range b.pages(began) {
 		ids[c.Alert.ID] = true
@@ -88,14 +189,5 @@ func (b *bed) round(name string, end, back func(*node), outages int) {
 	if len(ids) != 1 {
 		t.Errorf("%s: one outage is %d alerts: %v", name, len(ids), ids)
 	}
-	b.shop.Kill(t)
-	b.shop.Start(t)
-	targettest.WaitFor(t, "the incident to end", func() bool {
-		all := other.incidents()
-		return len(all) == outages && !all[0].Mitigated.IsZero()
-	})
-	if all := leader.incidents(); len(all) != outages || len(all[0].Causes) != 1 {
-		t.Errorf("%s: %d outages are %d incidents: %+v", name, outages, len(all), all)
-	}
-	other.must("incident", "resolve", "inc-"+strconv.Itoa(outages), "--as", "ada")
+	b.serveAgain(other, b.outages+1)
 }
