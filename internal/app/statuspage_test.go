@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -274,20 +275,19 @@ func TestNothingInternalGetsOut(t *testing.T) {
 func TestAPlaceThatFailsIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var wrote []string
-		broken := true
-		firing := 0
+		var broken atomic.Bool
+		broken.Store(true)
+		var firing atomic.Bool
 		w := &placeWriter{box: make(chan []statuspage.File, 1), log: slog.New(slog.DiscardHandler)}
 		w.statusPlace = statusPlace{"s3://gone", func(_ context.Context, all []statuspage.File) error {
-			if broken {
+			if broken.Load() {
 				return errors.New("the bucket is gone")
 			}
 			wrote = append(wrote, all[0].Name)
 			return nil
 		}}
 		w.tell = func(_ context.Context, s alert.Signal) {
-			if firing = 0; s.Firing {
-				firing = 1
-			}
+			firing.Store(s.Firing)
 			if s.Key != "status-page/s3://gone" || s.Severity != alert.High || s.Firing && s.Detail != "the bucket is gone" {
 				t.Errorf("%+v", s)
 			}
@@ -296,22 +296,22 @@ func TestAPlaceThatFailsIsTold(t *testing.T) {
 		go w.run(ctx)
 		w.offer([]statuspage.File{{Name: "first"}})
 		synctest.Wait()
-		if firing != 0 {
+		if firing.Load() {
 			t.Error("one failure pages")
 		}
 		time.Sleep(placeRetry)
 		synctest.Wait()
-		if firing != 1 {
+		if !firing.Load() {
 			t.Error("failing again is not told")
 		}
 		w.offer([]statuspage.File{{Name: "second"}})
 		w.offer([]statuspage.File{{Name: "third"}})
 		synctest.Wait()
-		broken = false
+		broken.Store(false)
 		time.Sleep(placeRetry)
 		synctest.Wait()
-		if firing != 0 || len(wrote) != 1 || wrote[0] != "third" {
-			t.Errorf("firing %d, wrote %v", firing, wrote)
+		if firing.Load() || len(wrote) != 1 || wrote[0] != "third" {
+			t.Errorf("firing %v, wrote %v", firing.Load(), wrote)
 		}
 		end()
 		synctest.Wait()
