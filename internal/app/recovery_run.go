@@ -342,9 +342,9 @@ type stepWork struct {
 	at    incident.RecoveryStep
 	began time.Time
 	again bool // it was begun before
-	rate  float64
 
 	mu          sync.Mutex
+	rate        float64 // bytes a second, as the last proof measured it
 	done, total int64
 	shown       RecoveryProgress
 }
@@ -365,6 +365,19 @@ func (w *stepWork) bytes() (done, total int64) {
 	return w.done, w.total
 }
 
+func (w *stepWork) left() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return recovery.Left(w.done, w.total, time.Since(w.began), w.rate)
+}
+
+// atRate says how fast it went before.
+func (w *stepWork) atRate(rate float64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.rate = rate
+}
+
 // live writes signs of life until it is stopped.
 func (w *stepWork) live(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -374,7 +387,7 @@ func (w *stepWork) live(ctx context.Context) (stop func()) {
 		every(ctx, aliveEvery, func(ctx context.Context) {
 			at := w.at
 			at.Done, at.Total = w.bytes()
-			at.Left = recovery.Left(at.Done, at.Total, time.Since(w.began), w.rate)
+			at.Left = w.left()
 			if at.Total == 0 && at.Done == 0 && time.Since(w.began) < aliveEvery/2 {
 				return // it has only begun
 			}

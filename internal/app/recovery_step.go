@@ -34,7 +34,7 @@ func (w *stepWork) do(ctx context.Context) (detail, output string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	w.rate = o.facts.Rate()
+	w.atRate(o.facts.Rate())
 	switch w.at.Step {
 	case recovery.StepIdentify:
 		return w.identify(o)

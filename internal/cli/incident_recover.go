@@ -189,7 +189,6 @@ func (g *globals) chooseRecovery(cmd *cobra.Command, a *app.App, f *recoverFlags
 // runRecovery does the steps of a run and shows them.
 func (g *globals) runRecovery(cmd *cobra.Command, a *app.App, f *recoverFlags, run string) error {
 	bar := g.progress()
-	var last string
 	x, err := a.RunRecovery(cmd.Context(), f.ask.Incident, run, f.by, func(p app.RecoveryProgress) {
 		if p.Detail != "" {
 			bar.end()
@@ -197,9 +196,6 @@ func (g *globals) runRecovery(cmd *cobra.Command, a *app.App, f *recoverFlags, r
 				fmt.Fprintf(quiet{g.stdout}, "step %d of %d, %s: %s\n", p.Number, p.Of, p.Title, p.Detail)
 			}
 			return
-		}
-		if p.Step != last && !g.json {
-			last = p.Step
 		}
 		bar.tell(p.Step, p.Done, p.Total, "")
 	})

@@ -289,6 +289,9 @@ func TestGuidedRestoreOfAKilledServer(t *testing.T) {
 // One server, one standby: each way but the restore to the latest point is gone,
 // or refused for what would go wrong.
 func TestGuidedWaysOfAServerWithAStandby(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it kills and restores a server several times")
+	}
 	var standby *targettest.Cluster
 	port := targettest.FreePort(t)
 	b := inCare(t, func(b *bed) string {
