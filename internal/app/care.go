@@ -50,7 +50,7 @@ func (a *App) Serve(ctx context.Context) error {
 	if o.Repository, err = a.repositoryCare(repo); err != nil {
 		return err
 	}
-	o.PublicURL = a.cfg.Server.PublicURL
+	o.PublicURL, o.WaysBack = a.cfg.Server.PublicURL, a
 	if o.Front, err = a.front(); err != nil {
 		return err
 	}

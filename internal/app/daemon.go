@@ -135,6 +135,7 @@ type DaemonOptions struct {
 	Trace        *tracing.Tracer    // of pages; nil for none
 	Settings     server.Settings    // as they were read; without text they are not shown
 	PublicURL    string             // how people reach the listener; empty for no links in pages
+	WaysBack     waysBack           // guided recovery; nil for none
 	StatusPage   *StatusPageOptions // nil for none
 	StopTimeout  time.Duration      // for a graceful stop; default 60 s
 }

@@ -43,6 +43,7 @@ type desk struct {
 }
 
 var _ server.Desk = (*desk)(nil)
+var _ server.Recoverer = (*desk)(nil)
 
 func newDesk(o DaemonOptions, log *slog.Logger, state Store, lead func() *running) *desk {
 	d := &desk{

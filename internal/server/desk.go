@@ -12,6 +12,7 @@ import (
 	"github.com/refloat-db/refloat/internal/journal"
 	"github.com/refloat-db/refloat/internal/monitor"
 	"github.com/refloat-db/refloat/internal/proof"
+	"github.com/refloat-db/refloat/internal/recovery"
 	"github.com/refloat-db/refloat/internal/status"
 )
 
@@ -77,6 +78,25 @@ type Actor interface {
 	Ask(ctx context.Context, who access.Principal, target, work string) (bool, error)
 	// TestPage sends a test page to a person.
 	TestPage(ctx context.Context, who access.Principal, person string) error
+}
+
+// Recoverer guides recoveries. A Desk that is one shows the ways back in its
+// incidents.
+type Recoverer interface {
+	// WaysBack looks at the servers of an incident's target, at the repository and at
+	// the last proof, and says which ways back there are. It changes nothing.
+	WaysBack(ctx context.Context, who access.Principal, id string, q RecoveryAsk) (RecoveryOffer, error)
+	// ChooseWay chooses a way back; nothing begins before it is confirmed.
+	ChooseWay(ctx context.Context, who access.Principal, id string, q RecoveryAsk, way recovery.Name) (IncidentView, error)
+	// ConfirmWay lets a run begin, and begins it: a second person does, with an empty
+	// typed, or whoever chose it types the name of the target.
+	ConfirmWay(ctx context.Context, who access.Principal, id, run, typed string) (IncidentView, error)
+	// StepDone says that a person did a step of a run, which then goes on.
+	StepDone(ctx context.Context, who access.Principal, id, run, step, detail string) (IncidentView, error)
+	// GoOn takes up a run that was cut off, or whose step failed.
+	GoOn(ctx context.Context, who access.Principal, id, run string) (IncidentView, error)
+	// GiveUp ends a run.
+	GiveUp(ctx context.Context, who access.Principal, id, run, why string) (IncidentView, error)
 }
 
 // Board is how everything stands.
@@ -156,6 +176,26 @@ type NewIncident struct {
 	Team     string            `json:"team,omitempty"` // empty for the target's
 	Since    time.Time         `json:"since,omitzero"`
 	Another  bool              `json:"another,omitempty"` // although one about the target is open
+}
+
+// RecoveryAsk says what ways back are looked for.
+type RecoveryAsk struct {
+	Target  string            // needed only when the incident is about several
+	Reason  recovery.Reason   // empty for what the watch saw
+	To      string            // the point to restore to just before; empty for none
+	Into    string            // the directory to restore into; empty for none yet
+	Answers map[string]string // by question: why, in words
+}
+
+// RecoveryOffer is what there is to choose from, and which servers it is about.
+type RecoveryOffer struct {
+	Target string          `json:"target"`
+	Reason recovery.Reason `json:"reason"`
+	Began  time.Time       `json:"began,omitzero"`
+	At     time.Time       `json:"at"`
+	Cards  []recovery.Card `json:"servers"` // the target's own first, then its standby
+	Ways   []recovery.Way  `json:"ways"`    // the recommended one first
+	Advice string          `json:"advice"`
 }
 
 // Draft is an update before it is sent.

@@ -159,8 +159,7 @@ func TestJourney(t *testing.T) {
 	h.tellClients(t, ada, id)
 	h.loseConsole(t, bob)
 
-	h.pg.Start(t)
-	back := time.Now()
+	back := h.recover(t, ada, bob, id)
 	ada.goTo("/incidents/" + id)
 	ada.sees("Service is back")
 	noticed := time.Now()
@@ -315,6 +314,36 @@ func (h *house) tellClients(t *testing.T, ada *person, id string) {
 		}
 	}
 	page.shot("status-page")
+}
+
+// recover chooses a way back, has a second person confirm it, does the step that is
+// for a person, and waits until what came of it is verified.
+func (h *house) recover(t *testing.T, ada, bob *person, id string) (back time.Time) {
+	t.Helper()
+	ada.goTo("/incidents/" + id)
+	ada.click("Ways back")
+	ada.sees("Which server is it?")
+	ada.shot("ways-back")
+	ada.press(chromedp.Click(`//section[@id="restart"]//button`, chromedp.BySearch))
+	ada.sees("waits for a second person")
+	ada.shot("way-chosen")
+	bob.goTo("/incidents/" + id)
+	bob.sees("asks a second person to confirm this")
+	bob.shot("way-to-confirm")
+	bob.click("Confirm, and begin on shop")
+	ada.sees("I have done this step") // without loading the page
+	ada.shot("way-by-hand")
+	h.pg.Start(t)
+	back = time.Now()
+	ada.click("I have done this step")
+	bob.sees("Verified:")
+	bob.until(`!/Running|waits/i.test(document.querySelector("#run-r1 h3").innerText)`)
+	bob.shot("way-verified")
+	r := h.incident(id).Recovery("r1")
+	if r == nil || r.Outcome != incident.RecoveryRecovered || r.ConfirmedBy != "bob" || r.ChosenBy != "ada" {
+		t.Errorf("the run: %+v", r)
+	}
+	return back
 }
 
 // loseConsole kills the console under an open page, which says so and comes back.

@@ -62,16 +62,16 @@ var mayImport = map[string][]string{
 	"internal/store/sqlite":              {"internal/access", "internal/alert", "internal/journal", "internal/status", "internal/statuspage"},
 	"internal/store/pgstore":             {"internal/access", "internal/alert", "internal/journal", "internal/status", "internal/statuspage"},
 	"internal/store/storetest":           {"internal/access", "internal/alert", "internal/journal", "internal/status", "internal/statuspage"},
-	"internal/server":                    {"internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"}, // types of what is shown
+	"internal/server":                    {"internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/recovery", "internal/status"}, // types of what is shown
 	"internal/server/rest":               {"internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
 	"internal/server/slash":              {"internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
 	"internal/client":                    {"internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
 	"internal/mcp":                       {"internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
-	"internal/server/web":                {"internal/server/web/component", "internal/server/web/chart", "internal/server/web/static", "internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
+	"internal/server/web":                {"internal/server/web/component", "internal/server/web/chart", "internal/server/web/static", "internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/recovery", "internal/status"},
 	"internal/server/web/component":      {"internal/status"}, // how it writes durations
 	"internal/server/web/chart":          {},
 	"internal/server/web/static":         {},
-	"internal/server/web/webtest":        {"internal/server/web", "internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
+	"internal/server/web/webtest":        {"internal/server/web", "internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/recovery", "internal/status"},
 	"cmd/refloat-storybook":              {"internal/server/web/webtest", "internal/server/web/static"},
 	"internal/access":                    {},
 	"internal/access/oidc":               {"internal/access"},

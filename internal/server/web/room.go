@@ -99,6 +99,7 @@ func needs(v server.IncidentView, me string, now time.Time) []todo {
 	out = append(out, alertsToAnswer(v)...)
 	out = append(out, updatesDue(v, now)...)
 	out = append(out, statusDue(v)...)
+	out = append(out, wayDue(v, me, now)...)
 	for _, c := range v.Clocks {
 		switch {
 		case c.Runs() && c.State == incident.Missed:
@@ -163,6 +164,33 @@ func statusDue(v server.IncidentView) []todo {
 	}}
 }
 
+// wayDue is what is to be done about the way back.
+func wayDue(v server.IncidentView, me string, now time.Time) []todo {
+	for _, r := range v.Recoveries {
+		to := todo{href: roomPath(v.ID) + "#run-" + r.Run, button: "Look"}
+		switch r.Standing(now) {
+		case incident.RecoveryUnconfirmed:
+			to.tone, to.text = component.Warn, r.ChosenBy+" chose a way back, which waits to be confirmed: "+r.Title
+			if r.ChosenBy == me {
+				to.text = "The way back that you chose waits to be confirmed: " + r.Title
+			}
+		case incident.RecoveryByHand:
+			to.tone, to.text = component.Warn, "The next step of the way back is for a person: "+r.Title
+		case incident.RecoveryFailed, incident.RecoveryInterrupted:
+			to.tone, to.text = component.Bad, "The way back has stopped: "+r.Title
+		case incident.RecoveryRunning, incident.RecoveryReady:
+			to.tone, to.text = component.Busy, "The way back is under way: "+r.Title
+		default:
+			continue
+		}
+		return []todo{to}
+	}
+	if v.Serves() || len(v.Targets) == 0 {
+		return nil
+	}
+	return []todo{{tone: component.Bad, text: list(v.Targets) + " does not serve", detail: "See which ways back there are, how long each takes, and what it costs.", href: roomPath(v.ID) + "/recovery", button: "Ways back"}}
+}
+
 // did leads back to the incident after an act. What was done before is done.
 func did(id, code, part string, err error) (string, error) {
 	if err != nil && !errors.Is(err, incident.ErrNothing) {
@@ -173,7 +201,7 @@ func did(id, code, part string, err error) (string, error) {
 
 // refusal is an error of an act as a page says it.
 func refusal(err error, back string) error {
-	if errors.Is(err, incident.ErrRefused) {
+	if errors.Is(err, incident.ErrRefused) || errors.Is(err, server.ErrRefused) {
 		text := strings.TrimPrefix(err.Error(), incident.ErrRefused.Error()+": ")
 		return wrong{http.StatusConflict, "Not done", sentence(errors.New(text)), "Nothing was changed. Go back to see how it stands now: " + back}
 	}

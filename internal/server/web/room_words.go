@@ -157,7 +157,7 @@ type moment struct {
 func (r room) story() []moment {
 	var out []moment
 	for _, e := range slices.Backward(r.Timeline) {
-		if r.show != "" && group(e.Kind) != r.show {
+		if r.show != "" && group(e.Kind) != r.show || e.Kind == incident.KindProposed || e.Kind == incident.KindStepProgress { // the panel shows these
 			continue
 		}
 		out = append(out, told(e))
@@ -238,10 +238,34 @@ func told(e incident.Event) moment {
 		tell(component.Good, "saw an alert end")
 	case incident.KindPaged:
 		tell(component.Good, "paged %s", b.reached())
+		if b.Kind == "notice" {
+			tell(component.Quiet, "told %s that there is nothing more to do", b.reached())
+		}
 		m.more = b.Said
 	case incident.KindPageFailed:
 		tell(component.Bad, "could not page %s", b.reached())
 		m.more = b.Error
+	case incident.KindChosen:
+		tell(component.Busy, "chose a way back (%s): %s", b.Run, b.Title)
+	case incident.KindConfirmed:
+		tell(component.Busy, "confirmed %s", b.Run)
+	case incident.KindStepStarted:
+		tell(component.Busy, "began step %s of %s", b.Step, b.Run)
+	case incident.KindStepDone:
+		tell(component.Good, "ended step %s of %s", b.Step, b.Run)
+		m.more = b.Detail
+	case incident.KindStepFailed:
+		tell(component.Bad, "could not do step %s of %s", b.Step, b.Run)
+		m.more = b.Error
+	case incident.KindVerified:
+		tell(verifiedTone(incident.RecoveryVerified{Verdict: b.Verdict}), "verified %s: %s", b.Run, b.Verdict)
+		m.more = b.Summary
+	case incident.KindRecoveryEnded:
+		tell(component.Good, "ended %s: %s", b.Run, b.Outcome)
+		if b.Outcome != incident.RecoveryRecovered {
+			m.tone = component.Warn
+		}
+		m.more = b.Why
 	case incident.KindMerged:
 		tell(component.Quiet, "merged it into %s", b.Into)
 		m.more = b.Why
@@ -259,7 +283,7 @@ func told(e incident.Event) moment {
 
 // body holds the fields of all bodies that are told.
 type body struct {
-	Title, Severity, Reason, From, Why, Role, ID, Text, Result, URL, Name, Audience, Subject, Update, Person, Contact, Error, Clock, Source, Summary, By, Said, Into, Despite string
+	Title, Severity, Reason, From, Why, Role, ID, Text, Result, URL, Name, Audience, Subject, Update, Person, Contact, Error, Clock, Source, Summary, By, Said, Into, Despite, Kind, Run, Step, Outcome, Verdict, Detail, Way string
 
 	To      json.RawMessage
 	Percent int

@@ -10,6 +10,7 @@ func saidInRoom(code string) (string, component.Tone) {
 		"note": "The note is in the record.", "task": "The task is added.", "task-done": "The task is closed.", "link": "The link is added.", "file": "The file is added.",
 		"read": "It is noted that you have read it.", "resolved": "The incident is resolved.", "reopened": "The incident is open again.", "merged": "The other incident was merged into this one.",
 		"loss": "The data loss is written down.", "sent": "The update is published, and on its way.",
+		"chosen": "The way back is chosen. It begins when it is confirmed.", "recovering": "It goes on; each step is written down here.", "given-up": "That way back is given up.",
 		"acknowledged": "The alert is acknowledged: nobody else is paged for it.", "silenced": "It is silent for that long.", "silence-ended": "The silence has ended.", "tested": "The test page was taken over by every contact.",
 	}[code]
 	if text == "" {

@@ -47,6 +47,7 @@ type Desk struct {
 }
 
 var _ server.Desk = (*Desk)(nil)
+var _ server.Recoverer = (*Desk)(nil)
 
 // Board implements server.Desk.
 func (d *Desk) Board(ctx context.Context, who access.Principal) (server.Board, error) {

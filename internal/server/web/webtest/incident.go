@@ -8,6 +8,7 @@ import (
 
 	"github.com/refloat-db/refloat/internal/access"
 	"github.com/refloat-db/refloat/internal/incident"
+	"github.com/refloat-db/refloat/internal/recovery"
 	"github.com/refloat-db/refloat/internal/server"
 )
 
@@ -146,6 +147,40 @@ func (d *Desk) Act(ctx context.Context, who access.Principal, id string, c incid
 
 // Merge implements server.Desk.
 func (d *Desk) Merge(context.Context, access.Principal, string, string, string) (server.IncidentView, error) {
+	return server.IncidentView{}, errOnlyShown
+}
+
+// WaysBack implements server.Recoverer.
+func (d *Desk) WaysBack(ctx context.Context, who access.Principal, id string, q server.RecoveryAsk) (server.RecoveryOffer, error) {
+	v, err := d.Incident(ctx, who, id)
+	if err != nil {
+		return server.RecoveryOffer{}, err
+	}
+	return offer(d.Now, v, q), d.Err
+}
+
+// ChooseWay implements server.Recoverer.
+func (d *Desk) ChooseWay(context.Context, access.Principal, string, server.RecoveryAsk, recovery.Name) (server.IncidentView, error) {
+	return server.IncidentView{}, errOnlyShown
+}
+
+// ConfirmWay implements server.Recoverer.
+func (d *Desk) ConfirmWay(context.Context, access.Principal, string, string, string) (server.IncidentView, error) {
+	return server.IncidentView{}, errOnlyShown
+}
+
+// StepDone implements server.Recoverer.
+func (d *Desk) StepDone(context.Context, access.Principal, string, string, string, string) (server.IncidentView, error) {
+	return server.IncidentView{}, errOnlyShown
+}
+
+// GoOn implements server.Recoverer.
+func (d *Desk) GoOn(context.Context, access.Principal, string, string) (server.IncidentView, error) {
+	return server.IncidentView{}, errOnlyShown
+}
+
+// GiveUp implements server.Recoverer.
+func (d *Desk) GiveUp(context.Context, access.Principal, string, string, string) (server.IncidentView, error) {
 	return server.IncidentView{}, errOnlyShown
 }
 

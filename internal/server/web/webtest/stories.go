@@ -41,6 +41,7 @@ func Stories() []Story {
 		{Name: "incident-update", Says: "Writing an update", World: "broken", Path: "/incidents/inc-7/updates/new?to=clients"},
 		{Name: "incident-resolve", Says: "Before it is resolved", World: "broken", Path: "/incidents/inc-7/resolve"},
 		{Name: "incident-merge", Says: "Before it is merged", World: "broken", Path: "/incidents/inc-7/merge"},
+		{Name: "incident-ways", Says: "Ways back, and which server it is", World: "broken", Path: "/incidents/inc-7/recovery"},
 		{Name: "alerts", Says: "Open alerts", World: "broken", Path: "/alerts"},
 		{Name: "alerts-none", Says: "No alert is open", World: "healthy", Path: "/alerts"},
 		{Name: "alert", Says: "An alert, and who was told", World: "broken", Path: "/alerts/a-31"},
