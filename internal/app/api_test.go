@@ -156,6 +156,18 @@ func TestAPIWorksInAnIncident(t *testing.T) {
 			t.Errorf("%s: %d %s", path, got.code, got.body)
 		}
 	}
+	// What has not changed is not sent again.
+	for _, path := range []string{"/proofs/shop-1-x", "/findings", "/silences", "/journal?scope=incident/inc-1", "/incidents/1/timeline", "/incidents/1/attachments/" + f.SHA256} {
+		tag := askAPI(t, s, "ada", "GET", path, "").header.Get("ETag")
+		if got := askAPI(t, s, "ada", "GET", path, "", "If-None-Match", tag); tag == "" || got.code != 304 || got.body != "" {
+			t.Errorf("%s with %s: %+v", path, tag, got)
+		}
+	}
+	tag := askAPI(t, s, "ada", "GET", "/incidents/1/timeline", "").header.Get("ETag")
+	must(askAPI(t, s, "ada", "POST", "/incidents/1/notes", `{"text":"another"}`), 200)
+	if got := askAPI(t, s, "ada", "GET", "/incidents/1/timeline", "", "If-None-Match", tag); got.code != 200 {
+		t.Errorf("what has changed: %d", got.code)
+	}
 	if got := askAPI(t, s, "root", "GET", "/settings", ""); got.code != 200 {
 		t.Errorf("settings: %d %s", got.code, got.body)
 	}

@@ -99,6 +99,9 @@ func TestEveryOperationIsDescribed(t *testing.T) {
 			}
 			failures := 0
 			for code, res := range op.Responses {
+				if code == "304" {
+					continue // it has no body
+				}
 				examples(t, a, name+" "+code, res.Content, huma.ModeReadFromServer)
 				if code[0] == '4' || code[0] == '5' {
 					failures++

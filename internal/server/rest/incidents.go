@@ -149,7 +149,6 @@ type update struct {
 // attached is a file. It is sent as it is, and never as what a browser runs.
 type attached struct {
 	Kind     string `header:"Content-Type"`
-	ETag     string `header:"ETag" doc:"The file's SHA-256."`
 	Disposal string `header:"Content-Disposition"`
 	Body     []byte
 }
@@ -174,7 +173,7 @@ func (a *API) attachmentOperations() {
 		if kind == "text/plain" {
 			kind = "text/plain; charset=utf-8"
 		}
-		return &attached{Kind: kind, ETag: `"` + f.SHA256 + `"`, Disposal: "attachment; filename*=UTF-8''" + url.PathEscape(f.Name), Body: data}, nil
+		return &attached{Kind: kind, Disposal: "attachment; filename*=UTF-8''" + url.PathEscape(f.Name), Body: data}, nil
 	})
 	a.finish(o)
 

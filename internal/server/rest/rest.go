@@ -119,8 +119,8 @@ func (a *API) limited(pattern string, next http.HandlerFunc) http.Handler {
 		defer cancel()
 		r = r.WithContext(ctx)
 		r.Body = http.MaxBytesReader(w, r.Body, limit+1) // huma says so at limit
-		if r.Method == http.MethodGet || r.Method == http.MethodHead {
-			next(w, r)
+		if r.Method == http.MethodGet {
+			unlessKnown(w, r, pattern, next)
 			return
 		}
 		a.once(w, r, pattern, next)
@@ -244,6 +244,9 @@ func (a *API) describe(o operation) huma.Operation {
 	for _, code := range a.failures(o) {
 		op.Responses[fmt.Sprint(code)] = a.failure(code)
 	}
+	if o.method == http.MethodGet && steady(o.path) {
+		op.Responses["304"] = &huma.Response{Description: "It is what If-None-Match names."}
+	}
 	a.needs[o.method+" "+op.Path] = o.need
 	return op
 }
@@ -270,6 +273,11 @@ func (a *API) finish(o operation) {
 		if p.Example == nil && len(p.Schema.Examples) > 0 {
 			p.Example = p.Schema.Examples[0]
 		}
+	}
+	if o.method == http.MethodGet && steady(o.path) {
+		op.Parameters = append(op.Parameters, &huma.Param{
+			Name: "If-None-Match", In: "header", Description: "The ETag of what you have: when it has not changed, the answer is 304.", Schema: &huma.Schema{Type: huma.TypeString}, Example: `"9f86d081884c7d659a2feaa0c55ad015"`,
+		})
 	}
 	if o.method != http.MethodGet {
 		least, most := 8, 200
