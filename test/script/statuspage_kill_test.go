@@ -185,7 +185,9 @@ status_page:
 	a.must("incident", "update", "1", "--audience", "clients", "--text", "Orders are refused.", "--send")
 	between := 0
 	for range kills {
-		time.Sleep(time.Duration(rand.IntN(700)) * time.Millisecond) // any moment
+		before, _ := room.told(1)
+		a.until("more to be told", func() bool { n, _ := room.told(1); return n > before || n == subscribers })
+		time.Sleep(time.Duration(rand.IntN(200)) * time.Millisecond) // any moment of sending
 		kill()
 		if n, _ := room.told(1); n > 0 && n < subscribers {
 			between++
@@ -213,6 +215,9 @@ status_page:
 		t.Errorf("%d of %d were told both updates; %d messages came again", n, subscribers, repeated)
 	}
 	t.Logf("%d messages came again, under the same ID, in %d kills, %d of them while updates went out", repeated, kills, between)
+	if between == 0 {
+		t.Error("no kill fell between two messages: this shows nothing")
+	}
 	if strings.Contains(room.text, "SECRET") || strings.Contains(room.text, "127.0.0.1") || strings.Contains(room.text, "inc-1") {
 		t.Error("subscribers were told what is internal")
 	}
