@@ -155,10 +155,10 @@ func impact(f Facts, c Clocks) ([]Amount, Text) {
 	case loss == nil:
 		add(DataLost, Fill("what was measured, and how"))
 	case loss.Loss == 0:
-		add(DataLost, "none, measured by "+quote(loss.Source)+" ("+source(entryOf(x, incident.KindDataLoss, "", ""))+")")
+		add(DataLost, "none, measured by "+quote(loss.Source)+" ("+source(entryOf(x, incident.KindDataLoss))+")")
 	default:
 		span := loss.Loss.Round(time.Millisecond)
-		out = append(out, Amount{Kind: DataLost, Text: "the work of " + Span(span) + ", measured by " + quote(loss.Source) + " (" + source(entryOf(x, incident.KindDataLoss, "", "")) + ")", Span: span})
+		out = append(out, Amount{Kind: DataLost, Text: "the work of " + Span(span) + ", measured by " + quote(loss.Source) + " (" + source(entryOf(x, incident.KindDataLoss)) + ")", Span: span})
 	}
 	total := map[string]float64{}
 	var currencies []string
@@ -177,19 +177,20 @@ func impact(f Facts, c Clocks) ([]Amount, Text) {
 	return out, nil
 }
 
-// entryOf is the last entry of a kind whose body has a value in a field; of any for
-// no field.
-func entryOf(x incident.State, kind, field, value string) int64 {
+// entryOf is the last entry of a kind whose body has these values, given as pairs of
+// field and value.
+func entryOf(x incident.State, kind string, pairs ...string) int64 {
 	for _, e := range slices.Backward(x.Timeline) {
-		if e.Kind != kind {
+		var body map[string]json.RawMessage
+		if e.Kind != kind || json.Unmarshal(e.Body, &body) != nil {
 			continue
 		}
-		if field == "" {
-			return e.Seq
+		all := true
+		for i := 0; i+1 < len(pairs); i += 2 {
+			var has string
+			all = all && json.Unmarshal(body[pairs[i]], &has) == nil && has == pairs[i+1]
 		}
-		var body map[string]json.RawMessage
-		var has string
-		if json.Unmarshal(e.Body, &body) == nil && json.Unmarshal(body[field], &has) == nil && has == value {
+		if all {
 			return e.Seq
 		}
 	}

@@ -214,7 +214,7 @@ func recovery(d *Document, x incident.State) Text {
 		}
 		out = append(out, Passage{Text: text + ".", Point: true})
 		for _, p := range r.Progress {
-			if src := source(entryOf(x, incident.KindStepDone, "step", p.Step)); p.State == incident.StepDone && !p.Ended.IsZero() {
+			if src := source(entryOf(x, incident.KindStepDone, "run", r.Run, "step", p.Step)); p.State == incident.StepDone && !p.Ended.IsZero() {
 				out = append(out, Passage{Text: fmt.Sprintf("Run %s, step %s (%s): %s.", r.Run, quote(p.Step), src, Span(seconds(p.Ended).Sub(seconds(p.Started)))), Point: true})
 			}
 		}
@@ -226,7 +226,7 @@ func recovery(d *Document, x incident.State) Text {
 		}
 	}
 	if x.Outcome != "" {
-		out = append(out, Passage{Text: fmt.Sprintf("It was closed with these words: %s (%s).", quote(x.Outcome), source(entryOf(x, incident.KindResolved, "", "")))})
+		out = append(out, Passage{Text: fmt.Sprintf("It was closed with these words: %s (%s).", quote(x.Outcome), source(entryOf(x, incident.KindResolved)))})
 	}
 	if len(x.Recoveries) == 0 {
 		out = append(out, Passage{Text: Fill("which way back was taken, and how long each step took")})

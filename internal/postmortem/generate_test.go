@@ -108,3 +108,37 @@ func TestDraftIsReadBackAndCleanButForItsMarks(t *testing.T) {
 		}
 	}
 }
+
+// The way back is told with its measured times, each from its entry.
+func TestADraftTellsTheWayBack(t *testing.T) {
+	r := &room{t: t, seq: 100}
+	at := func(m int) time.Time { return night.Add(time.Duration(m) * time.Minute) }
+	r.must(incident.Open{ID: "inc-4", Opened: incident.Opened{Title: "shop does not serve", Severity: incident.Sev1, Targets: []string{"shop"}, Objectives: incident.DefaultObjectives(),
+		Cause: incident.Cause{Key: "outage/shop/1", Kind: incident.FromOutage, Target: "shop", Reason: "it refuses connections", Started: at(0), Detected: at(1)}}}, incident.Server, at(1))
+	took := 6*time.Minute + 12*time.Second
+	r.must(incident.ChooseRecovery{Proposed: incident.RecoveryProposed{Ways: []incident.OfferedWay{{Way: "restore", Title: "Restore here", Possible: true, Time: &took}}},
+		Chosen: incident.RecoveryChosen{Target: "shop", Way: "restore", Title: "Restore to 01:59:58", Steps: []incident.PlannedStep{{ID: "write"}, {ID: "start", ByHand: true}}}}, "ada", at(5))
+	r.must(incident.ConfirmRecovery{Run: "r1"}, "ben", at(6))
+	step := func(id, kind string, hand bool, m int) {
+		r.must(incident.TellStep{RecoveryStep: incident.RecoveryStep{Run: "r1", Step: id, ByHand: hand}, Kind: kind}, "ada", at(m))
+	}
+	step("write", incident.KindStepStarted, false, 7)
+	step("write", incident.KindStepDone, false, 20)
+	step("start", incident.KindStepDone, true, 22)
+	r.must(incident.VerifyRecovery{RecoveryVerified: incident.RecoveryVerified{Run: "r1", Verdict: "proven", Summary: "214 relations checked, no data was lost", Checks: []incident.RecoveryCheck{{Name: "x"}}}}, "ada", at(24))
+	r.must(incident.EndRecovery{RecoveryEnded: incident.RecoveryEnded{Run: "r1", Outcome: incident.RecoveryRecovered}}, "ada", at(25))
+	r.must(incident.EndCause{Key: "outage/shop/1", At: at(22)}, incident.Server, at(26))
+	r.must(incident.Resolve{Summary: "restored"}, "ada", at(30))
+	md := checkDraft(t, postmortem.Draft(postmortem.Facts{Now: at(9000), Incident: r.state}))
+	for _, want := range []string{
+		"- Run r1 of shop, chosen by ada (journal 103): “Restore to 01:59:58”; it was proposed with 6 min 12 s.", "- Run r1, step “write” (journal 107): 13 min.",
+		"- Run r1, what came of it (journal 109): “proven”, “214 relations checked, no data was lost”.", "- Run r1 was over as “recovered” (journal 110).", "| ben agreed to run r1: “second person” | journal 104 |",
+	} {
+		if !strings.Contains(md, want) {
+			t.Errorf("%q is missing in\n%s", want, md)
+		}
+	}
+	if strings.Contains(md, "which way back was taken") {
+		t.Error("what is recorded is asked for")
+	}
+}

@@ -86,6 +86,18 @@ func lawful(t *rapid.T) *room {
 			incident.Remind{Reminded: incident.Reminded{Audience: incident.Clients, Due: now.Add(-time.Minute)}, Late: true},
 			incident.Resolve{Summary: drawWords(t, "summary"), Despite: drawWords(t, "despite")}, incident.Reopen{Why: drawWords(t, "why")},
 			incident.AcknowledgeUpdate{Update: "u1"},
+			incident.ChooseRecovery{Proposed: incident.RecoveryProposed{Ways: []incident.OfferedWay{{Way: "restore", Title: "Restore", Possible: true, Time: new(time.Duration)}}},
+				Chosen: incident.RecoveryChosen{Target: r.state.Targets[0], Way: "restore", Title: drawWords(t, "way"), Steps: []incident.PlannedStep{{ID: "write", Title: drawWords(t, "step")}, {ID: "start", Title: "x", ByHand: true}}}},
+			incident.ConfirmRecovery{Run: "r1", Typed: r.state.Targets[0]},
+			incident.TellStep{RecoveryStep: incident.RecoveryStep{Run: "r1", Step: "write", Detail: drawWords(t, "detail")}, Kind: incident.KindStepStarted},
+			incident.TellStep{RecoveryStep: incident.RecoveryStep{Run: "r1", Step: "write", Error: drawWords(t, "failure") + "x"}, Kind: rapid.SampledFrom([]string{incident.KindStepDone, incident.KindStepFailed}).Draw(t, "end of step")},
+			incident.TellStep{RecoveryStep: incident.RecoveryStep{Run: "r1", Step: "start", ByHand: true}, Kind: incident.KindStepDone},
+			incident.VerifyRecovery{RecoveryVerified: incident.RecoveryVerified{Run: "r1", Verdict: "proven", Summary: drawWords(t, "verdict"), Checks: []incident.RecoveryCheck{{Name: "x"}}}},
+			incident.EndRecovery{RecoveryEnded: incident.RecoveryEnded{Run: "r1", Outcome: rapid.SampledFrom([]string{incident.RecoveryRecovered, incident.RecoveryAbandoned}).Draw(t, "outcome"), Why: drawWords(t, "why")}},
+		}
+		if rapid.IntRange(0, 20).Draw(t, "merge") == 0 {
+			r.absorb(cause(incident.FromOutage), drawWords(t, "merged"), who(), later(time.Hour))
+			continue
 		}
 		i := rapid.IntRange(0, len(commands)-1).Draw(t, "command")
 		by := who()
@@ -105,6 +117,27 @@ func lawful(t *rapid.T) *room {
 }
 
 // drawOne draws words of which a title can be made.
+// absorb merges another incident into it.
+func (r *room) absorb(c incident.Cause, title, by string, now time.Time) {
+	title = strings.Join(strings.Fields(title), " ")
+	o := &room{t: r.t}
+	if o.do(incident.Open{ID: "inc-6", Opened: incident.Opened{Title: title[:min(len(title), 100)], Severity: incident.Sev2, Targets: []string{c.Target}, Cause: c, Objectives: incident.DefaultObjectives()}}, by, now) != nil {
+		return // a title that nobody can give
+	}
+	all, err := incident.Decide(o.state, incident.Merge{Into: r.state, Why: title}, by, now)
+	if err != nil {
+		return
+	}
+	for _, e := range all {
+		if e.Incident == r.state.ID {
+			r.seq++
+			e.Seq = r.seq
+			r.events = append(r.events, e)
+		}
+	}
+	r.state = incident.Fold(r.events)
+}
+
 func drawOne(t *rapid.T) string {
 	s := strings.Join(strings.Fields(rapid.SampledFrom(words).Draw(t, "title words")), " ")
 	return s[:min(len(s), 120)]
