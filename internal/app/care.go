@@ -94,7 +94,7 @@ func (a *App) secrets() []secret.Value {
 	for _, t := range a.cfg.Targets {
 		out = append(out, t.Password, t.Recovery.StandbyPassword)
 	}
-	out = append(out, a.cfg.Email.Password, a.cfg.Store.Password, a.cfg.StatusPage.S3.SecretAccessKey, a.cfg.StatusPage.S3.SessionToken)
+	out = append(out, a.cfg.Email.Password, a.cfg.Store.Password, a.cfg.Server.Access.OIDC.ClientSecret, a.cfg.StatusPage.S3.SecretAccessKey, a.cfg.StatusPage.S3.SessionToken)
 	for _, c := range a.cfg.Contacts() {
 		out = append(out, c.URL, c.Secret)
 	}

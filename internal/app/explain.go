@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/refloat-db/refloat/internal/access"
 	"github.com/refloat-db/refloat/internal/action"
 	"github.com/refloat-db/refloat/internal/action/tracker"
 	"github.com/refloat-db/refloat/internal/backup"
@@ -80,6 +81,11 @@ var explanations = [...]struct {
 	{ErrServerRuns, "server-runs", ClassError, "stop it first, or use another state_dir"},
 	{ErrNotVerified, "not-verified", ClassVerdict, "see which check did not pass: refloat incident show; lead no client to it before that is understood"},
 	{ErrByHand, "by-hand", ClassError, "do it, then say so with --done"},
+	{access.ErrWeak, "weak-password", ClassUsage, "choose one of twelve characters at least, like a few words that do not belong together"},
+	{access.ErrInvalid, "not-accepted", ClassUsage, "see refloat user --help and refloat token --help"},
+	{access.ErrTaken, "taken", ClassUsage, "refloat user list shows who there is"},
+	{access.ErrNone, "no-access", ClassUsage, "refloat user list and refloat token list show what there is"},
+	{access.ErrLastAdmin, "last-admin", ClassUsage, "give somebody else the role admin first: refloat user role NAME admin"},
 	{incident.ErrRefused, "refused", ClassError, "see refloat incident --help"},
 	{incident.ErrNothing, "nothing-to-do", ClassError, "see how it stands: refloat incident show"},
 	{incident.ErrNone, "no-incident", ClassUsage, "refloat incident list --all shows them"},
