@@ -133,6 +133,9 @@ func (d *Report) lossField(f Field) {
 			kind = NoLossClaim
 		}
 	}
+	if d.speaks(b, first, end, metWord, missedWord, objectiveWord) { // it tells of an objective, with its limit
+		return
+	}
 	if w := b.toks[first].S; w == "unknown" || w == "tbd" || w == "minimal" || w == "n" {
 		return
 	}
@@ -149,6 +152,10 @@ func (d *Report) tokens(b *Block, lo, hi int) (first, end int) {
 
 func (d *Report) sentenceClaims(b *Block, s prose.Sentence) {
 	d.lossClaims(b, s)
+	if x, ok := d.headline(b, s); ok {
+		d.Claims = append(d.Claims, d.claim(DowntimeClaim, b, x, false))
+		return
+	}
 	if d.speaks(b, s.First, s.End, objectiveWord) && !d.speaks(b, s.First, s.End, beginWord) {
 		// "The objective of 4 hours was missed: it took 5 h 24 min" speaks of both.
 		if n := spans(b, s); n < 2 {
@@ -174,11 +181,34 @@ func (d *Report) sentenceClaims(b *Block, s prose.Sentence) {
 			from = x.End
 			continue
 		}
-		if kind := d.spanKind(b, lo, x, hi); kind != "" {
+		if kind := d.spanKind(b, lo, x, hi); kind != "" && !others(b, s, x) {
 			d.Claims = append(d.Claims, d.claim(kind, b, x, false))
 		}
 		from = x.End
 	}
+}
+
+// others reports whether a sentence tells of a third party's outage rather than
+// of ours.
+func others(b *Block, s prose.Sentence, x prose.Fact) bool {
+	ours := true
+	for k := s.First; k < x.First; k++ {
+		switch b.toks[k].S {
+		case "provider", "vendor", "supplier", "carrier", "isp", "their", "theirs", "upstream":
+			ours = false
+		case "we", ";":
+			ours = true
+		}
+	}
+	if !ours {
+		return true
+	}
+	for k := x.First; k < s.End-2; k++ {
+		if b.toks[k].S == "of" && b.toks[k+1].S == "its" && b.toks[k+2].S == "own" {
+			return true
+		}
+	}
+	return false
 }
 
 func spans(b *Block, s prose.Sentence) int {

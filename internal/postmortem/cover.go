@@ -259,12 +259,26 @@ func (d *Report) deed(out []deed, b *Block, first, end int) []deed {
 	return append(out, deed{s, w})
 }
 
+// named reports whether a verb of tidying up is part of a name instead: "Archive
+// command fails when …".
+func named(b *Block, k, end int) bool {
+	next := word(b, k+1)
+	if k+1 >= end || next == "" {
+		return false
+	}
+	switch next {
+	case "command", "commands", "job", "jobs", "script", "scripts", "process", "tool", "api", "path", "paths", "queue", "handler", "service", "button", "page", "mail", "mode":
+		return true
+	}
+	return false
+}
+
 // workOf says what kind of doing a clause is, by its nouns before its verbs: to
 // add an alert is watching, to add a lock is engineering.
 func (d *Report) workOf(b *Block, first, end int) work {
 	var w work
 	for k := first; k < min(first+4, end); k++ {
-		if cleans(b, k) && !d.speaks(b, first, end, testWord, watchWord) {
+		if cleans(b, k) && !named(b, k, end) && !d.speaks(b, first, end, testWord, watchWord) {
 			return cleaning
 		}
 	}
@@ -336,6 +350,15 @@ func (d *Report) causes() []cause {
 		d.causeList = named
 		return named
 	}
+	var plain []*Block // under a name that says cause, not only where causes may stand
+	for _, b := range section {
+		if strings.Contains(prose.Lower(b.Label), "cause") || b.Section >= 0 && strings.Contains(prose.Lower(d.Sections[b.Section].Title), "cause") {
+			plain = append(plain, b)
+		}
+	}
+	if len(plain) > 0 {
+		section = plain
+	}
 	d.causeList = d.causeSection(section)
 	return d.causeList
 }
@@ -357,6 +380,9 @@ func (d *Report) causeSection(blocks []*Block) []cause {
 	for _, b := range blocks {
 		label := strings.Contains(prose.Lower(b.Label), "cause")
 		for _, s := range b.sentences {
+			if b.toks[s.End-1].S == "?" { // of five whys; the answers are what counts
+				continue
+			}
 			c := cause{b, s.First, s.End}
 			all = append(all, c)
 			for k := s.First; k < s.End; k++ {

@@ -42,8 +42,8 @@ var fieldNames = []struct {
 	kind  fieldKind
 	names string
 }{
-	{fieldReported, "date|report date|date of report|reported on|report written|written|written on|prepared|prepared on|published|published on|created|last updated|updated|postmortem date|post mortem date|date written|document date|issued|date of issue|review date|date of this report|report issued|date prepared|dated|report dated|date published|postmortem written|drafted|report finished"},
-	{fieldDay, "incident date|date of incident|outage date|date of outage|day of incident|date of the incident|date of the outage|day|occurred on"},
+	{fieldReported, "date|report date|date of report|reported on|report written|written|written on|prepared|prepared on|published|published on|created|last updated|updated|postmortem date|post mortem date|date written|document date|issued|date of issue|review date|date of this report|report issued|date prepared|dated|report dated|date published|postmortem written|drafted|report finished|date of review|date of debrief|date of post mortem|meeting date|report of|reviewed on|written at"},
+	{fieldDay, "date of event|incident date|date of incident|outage date|date of outage|day of incident|date of the incident|date of the outage|day|occurred on"},
 	{fieldStart, "start|started|start time|began|incident start|outage start|impact start|start of outage|start of incident|began at|time of failure|time of outage|beginning|from|incident started|outage began|impact began|onset|time of occurrence|incident began|start of impact|occurred|failure|time of incident|started at|outage started|failed at|first failure|first error|date and time|incident date and time|incident time|start date|impact started|start time of impact|incident start time|time started|outage from"},
 	{fieldDetected, "detected|detection|detected at|time of detection|first alert|alerted|noticed|discovered|detection time|incident detected|discovery|found|first noticed|alert fired|first page|alert|identified|paged|paged at|reported at|first detected|when detected|time detected"},
 	{fieldAcked, "acknowledged|acknowledgement|acknowledgment|acked|acknowledged at|time of acknowledgement|ack|ack time|first response|responded|response started|response began|engaged|first responder|picked up|answered|first responder on|on call engaged|on call responded|response time|response start"},
@@ -106,7 +106,7 @@ func (d *Report) readFields() {
 	for i, b := range d.Blocks {
 		switch {
 		case b.Label != "" && strings.TrimSpace(b.words()) != "":
-			d.field(b, b.Label, b.LabelAt, len(b.Text))
+			d.fieldsOf(b)
 		case b.Kind == Row && !b.Head:
 			d.rowFields(b)
 		case b.Kind == Heading && i+1 < len(d.Blocks):
@@ -118,6 +118,31 @@ func (d *Report) readFields() {
 			}
 		}
 	}
+}
+
+// fieldsOf makes the fields of a line that holds one, or several with marks between
+// them: "Start: 06:00 · Detected: 08:40".
+func (d *Report) fieldsOf(b *Block) {
+	name, lo := b.Label, b.LabelAt
+	for _, mark := range []string{" · ", " • ", " | ", " ‖ ", ". "} {
+		for {
+			i := strings.Index(b.Text[lo:], mark)
+			if i < 0 {
+				break
+			}
+			next := lo + i + len(mark)
+			colon := strings.Index(b.Text[next:], ":")
+			if colon <= 0 || colon > 40 || fieldName(b.Text[next:next+colon]) == noField {
+				break
+			}
+			d.field(b, name, lo, lo+i)
+			name, lo = b.Text[next:next+colon], next+colon+1
+			for lo < len(b.Text) && b.Text[lo] == ' ' {
+				lo++
+			}
+		}
+	}
+	d.field(b, name, lo, len(b.Text))
 }
 
 func (d *Report) rowFields(b *Block) {

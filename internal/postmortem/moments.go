@@ -332,14 +332,18 @@ func (d *Report) entryMoments(e Entry) {
 	begins := d.within(b, e.first, end, beginWord)
 	outage := d.within(b, e.first, end, outageWord)
 	switch {
-	case len(begins) > 0 && len(outage) > 0 && near2(begins, outage, 3):
+	case len(begins) > 0 && (near2(begins, outage, 3) || near2(begins, d.within(b, e.first, end, failWord), 2)):
 		add(Started, true)
 	case d.speaks(b, e.first, end, failWord):
 		add(Started, false)
-	case len(begins) > 0 || len(outage) > 0:
+	case len(begins) > 0 || len(outage) > 0 && !d.speaks(b, e.first, end, resolveWord):
 		add(Started, false)
 	}
-	if hits := d.within(b, e.first, end, detectWord); len(hits) > 0 {
+	hits := d.detections(b, e.first, end)
+	if len(hits) == 0 && alarms[firstWord(b, e.first)] { // "Page: the database does not serve"
+		add(Detected, false)
+	}
+	if len(hits) > 0 {
 		sure := false
 		for _, h := range hits {
 			w := b.toks[h.First].S
@@ -359,11 +363,46 @@ func (d *Report) entryMoments(e Entry) {
 		for _, h := range hits {
 			w := b.toks[h.First].S
 			ends := strings.HasPrefix(w, "resolved") || w == "end" || w == "ends" || w == "ended" || w == "over" || w == "all" || w == "closed"
+			sure = sure || ends && end-e.first <= 3 // "Resolved", "Incident closed"
 			back := strings.HasPrefix(w, "restored") || strings.HasPrefix(w, "recovered")
 			sure = sure || ends && (near2([]prose.Hit{h}, outage, 4) || w == "all") || back && near2([]prose.Hit{h}, d.within(b, e.first, end, serviceWord), 3)
 		}
 		add(Ended, sure)
 	}
+}
+
+// alarms are words that an entry about an alarm begins with.
+var alarms = map[string]bool{"page": true, "alert": true, "alarm": true, "pager": true, "pagerduty": true, "opsgenie": true}
+
+// firstWord is the first word from a token on, past marks.
+func firstWord(b *Block, k int) string {
+	for k < len(b.toks) && b.toks[k].Kind == prose.Mark {
+		k++
+	}
+	return word(b, k)
+}
+
+// detections are the words of noticing among tokens, without reports that are
+// things: "all reports served".
+func (d *Report) detections(b *Block, first, end int) []prose.Hit {
+	var out []prose.Hit
+	for _, h := range d.within(b, first, end, detectWord) {
+		if w := b.toks[h.First].S; w == "report" || w == "reports" {
+			before := word(b, h.First-1)
+			_, person := reporters[before]
+			if !person && !(before != "" && prose.Capital(b.Text, b.toks[h.First-1]) && d.people[before]) {
+				continue
+			}
+		}
+		out = append(out, h)
+	}
+	return out
+}
+
+// reporters are those who report trouble.
+var reporters = map[string]struct{}{
+	"customer": {}, "customers": {}, "user": {}, "users": {}, "client": {}, "clients": {}, "support": {}, "first": {}, "seller": {}, "sellers": {}, "team": {}, "engineer": {}, "partner": {}, "partners": {},
+	"monitor": {}, "monitoring": {}, "someone": {}, "colleague": {}, "store": {}, "stores": {}, "shop": {}, "shops": {}, "helpdesk": {}, "desk": {}, "merchant": {}, "merchants": {}, "bug": {},
 }
 
 // near2 reports whether a phrase of one list stands within n tokens of one of
@@ -409,7 +448,7 @@ func (d *Report) sentenceMoments(b *Block, s prose.Sentence) {
 			m.At = m.At.AddDate(0, 0, 1)
 		}
 		if d.ranged(b, s, clocks, n) {
-			m.Kind, m.Sure = Started, d.speaks(b, s.First, s.End, outageWord, failWord)
+			m.Kind, m.Sure = Started, d.speaks(b, s.First, s.End, outageWord, failWord) || d.unable(b, s)
 			if n == 1 {
 				m.Kind = Ended
 			}
@@ -452,6 +491,21 @@ func opensClause(b *Block, first, at int) bool {
 	switch b.toks[k].S {
 	case ",", "and", ";", "but", "then", ":", "(", "—", "–":
 		return k < at-1 || b.toks[k].S == ";"
+	}
+	return false
+}
+
+// unable reports whether a sentence says that something could not be done.
+func (d *Report) unable(b *Block, s prose.Sentence) bool {
+	for k := s.First; k < s.End; k++ {
+		switch w := b.toks[k].S; w {
+		case "cannot", "couldn't", "couldn’t", "can't", "can’t", "unable", "refused", "unavailable":
+			return true
+		case "could", "can":
+			if word(b, k+1) == "not" || k > s.First && (word(b, k-1) == "nobody" || word(b, k-1) == "none") {
+				return true
+			}
+		}
 	}
 	return false
 }
@@ -507,7 +561,7 @@ func (d *Report) ranged(b *Block, s prose.Sentence, clocks []int, n int) bool {
 		}
 	}
 	verbs := d.speaks(b, a.End, z.First, beginWord, detectWord, ackWord, resolveWord, mitigateWord)
-	return joined && led && !verbs && d.speaks(b, s.First, s.End, outageWord, failWord) && !d.speaks(b, s.First, s.End, lossWord)
+	return joined && led && !verbs && (d.speaks(b, s.First, s.End, outageWord, failWord) || d.unable(b, s)) && !d.speaks(b, s.First, s.End, lossWord)
 }
 
 // told finds what a clause says of its time: the last word before it, or the

@@ -40,6 +40,7 @@ type Objective struct {
 	Told    Place         `json:"told"` // where the verdict stands
 	Actual  *Claim        `json:"-"`    // what the same row says was reached
 	block   *Block
+	limited bool // a limit was given; it may be nothing at all
 }
 
 type column uint8
@@ -232,8 +233,8 @@ func (d *Report) figure(b *Block, s prose.Sentence, o *Objective) bool {
 			if x.Vague {
 				continue
 			}
-			if o != nil && o.Limit == 0 {
-				o.Limit = x.Span
+			if o != nil && !o.limited {
+				o.Limit, o.limited = x.Span, true
 			} else if o != nil && o.Actual == nil && o.Kind != OtherObjective {
 				c := d.claim(objectiveClaims[o.Kind], b, x, true)
 				o.Actual = &c

@@ -112,6 +112,28 @@ func (d *Report) settle(r *reader) {
 	d.spread()
 }
 
+// stopped is the length of a label that ends with a full stop: "Root cause. The
+// loader …". Only the name of a section is one.
+func (r *reader) stopped(t string) int {
+	i := strings.Index(t[:min(len(t), 32)], ". ")
+	if i <= 0 || len(strings.Fields(t[:i])) > 4 || r.named(t[:i]) == NoSection || len(strings.TrimSpace(t[i+1:])) == 0 {
+		return 0
+	}
+	return i + 2
+}
+
+// timed is the length of a moment's name that stands before its time without a
+// mark: "detected 16:05", "start 2024-10-01 16:02".
+func (b *Block) timed() int {
+	if len(b.facts) == 0 || len(b.Text) > 120 || b.facts[0].First == 0 || b.facts[0].First > 2 {
+		return 0
+	}
+	if f := b.facts[0]; f.Kind != prose.ClockFact && f.Kind != prose.DateFact || fieldMoments[fieldName(b.Text[:f.Lo])] == "" {
+		return 0
+	}
+	return b.facts[0].Lo
+}
+
 // label finds "Name: value", and "Name – value" in bold at the front of an item.
 func (d *Report) label(r *reader, b *Block) {
 	if b.Kind == Row {
@@ -119,6 +141,12 @@ func (d *Report) label(r *reader, b *Block) {
 	}
 	lead := len(b.Text) - len(strings.TrimLeft(b.Text, " \t"))
 	n := labelled(b.said()[lead:])
+	if n == 0 {
+		n = r.stopped(b.Text[lead:])
+	}
+	if n == 0 {
+		n = b.timed()
+	}
 	if n == 0 {
 		if b.Kind != Item && b.Kind != Paragraph {
 			return
@@ -131,7 +159,7 @@ func (d *Report) label(r *reader, b *Block) {
 		return
 	}
 	name := strings.TrimSpace(b.Text[:lead+n])
-	name = strings.TrimSpace(strings.TrimRight(strings.TrimRight(name, " *_\t"), ":"))
+	name = strings.TrimSpace(strings.TrimRight(strings.TrimRight(name, " *_\t"), ":."))
 	if name == "" || timeLed(name) {
 		return
 	}

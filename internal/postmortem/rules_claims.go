@@ -107,7 +107,7 @@ func reachedText(c Claim) string {
 func (d *Report) missed(o *Objective) (bool, Claim) {
 	if o.Kind == LossObjective {
 		for _, c := range d.reached(o) {
-			if c.Span > 0 && o.Limit > 0 && c.Span > o.Limit || o.Limit == 0 && o.Figure && c.Kind == LossClaim && !d.countedObjective(o) {
+			if c.Span > 0 && (o.Limit > 0 || o.limited && o.Actual != nil) && c.Span > o.Limit || o.Limit == 0 && o.Figure && c.Kind == LossClaim && !d.countedObjective(o) {
 				return true, c
 			}
 		}
@@ -653,11 +653,33 @@ func allDone(b *Block, s prose.Sentence) bool {
 }
 
 // successClaim holds "a successful resolution" against objectives and losses.
+// allObjectives reports whether a sentence speaks of all objectives.
+func allObjectives(b *Block, s prose.Sentence) bool {
+	for k := s.First; k < s.End; k++ {
+		if w := b.toks[k].S; w == "all" || w == "every" || w == "each" {
+			for i := k + 1; i < min(k+4, s.End); i++ {
+				if x := b.toks[i].S; strings.HasPrefix(x, "objective") || strings.HasPrefix(x, "target") || strings.HasPrefix(x, "goal") {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 func (l *linter) successClaim(b *Block, s prose.Sentence) {
 	praised := false
 	for k := s.First; k < s.End; k++ {
 		w := b.toks[k].S
 		praised = praised || strings.HasPrefix(w, "successful") || w == "success" || strings.HasPrefix(w, "flawless") || w == "perfectly" || strings.HasPrefix(w, "exemplary")
+	}
+	all := allObjectives(b, s) && l.speaks(b, s.First, s.End, metWord)
+	for i := range l.Objectives[:min(len(l.Objectives), mostClaims)] {
+		if o := &l.Objectives[i]; all && o.Verdict == Missed {
+			p := o.Place
+			l.find(l.sentence(b, s), &p, "all objectives are said to be met, though line %d says that the one for %s was missed", p.Line, o.Kind)
+			return
+		}
 	}
 	if !praised || l.speaks(b, s.First, s.End, negation) {
 		return

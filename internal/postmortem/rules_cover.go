@@ -34,6 +34,14 @@ func causeCovered(l *linter) {
 	if len(whole.topics.list()) > 0 && whole.topics&^(topicBit(topicDetection)|generic) == 0 && whole.topics.has(topicDetection) {
 		counts |= watching // what failed was the watch itself
 	}
+	for _, c := range causes {
+		if l.unwatched(c) { // by watching that very thing, not by watching anything
+			counts |= watching
+			if rest := whole.topics &^ topicBit(topicDetection); rest&^generic != 0 || len(whole.stems) > 1 {
+				whole.topics = rest
+			}
+		}
+	}
 	if l.covered(whole, counts) {
 		return
 	}
@@ -50,6 +58,17 @@ func causeCovered(l *linter) {
 	at := l.at(c.block, c.block.toks[c.first].Lo, c.block.toks[c.end-1].Hi)
 	p := l.Actions[0].Place
 	l.find(at, &p, "none of the %d actions changes what caused it: %q", len(l.Actions), at.Text)
+}
+
+// unwatched reports whether a cause is that something was not seen or not told:
+// "nothing tells us when the archive falls behind". Watching mends that.
+func (d *Report) unwatched(c cause) bool {
+	for _, h := range d.within(c.block, c.first, c.end, topicDetection, watchWord, topicCommunication) {
+		if d.speaks(c.block, max(c.first, h.First-4), min(c.end, h.End+3), negation) {
+			return true
+		}
+	}
+	return false
 }
 
 // covers holds every point of a section against the actions.

@@ -2,6 +2,7 @@ package postmortem
 
 import (
 	"strings"
+	"time"
 
 	"github.com/refloat-db/refloat/internal/postmortem/prose"
 )
@@ -42,9 +43,53 @@ func noMoment(kind MomentKind) func(*linter) {
 				return
 			}
 		}
+		if kind == Mitigated && l.servedAgain() {
+			return
+		}
 		where := map[MomentKind][]SectionKind{Detected: {Detection, Timeline}, Acknowledged: {Response, Timeline}, Mitigated: {Recovery, Timeline}, Ended: {Recovery, Timeline}, Started: {Timeline, Summary}}[kind]
 		l.find(l.heading(where...), nil, "the report gives no time of %s", kind)
 	}
+}
+
+// servedAgain reports whether the time at which service was back is told apart from
+// the closing: then nothing is missing where nobody calls it mitigated.
+func (d *Report) servedAgain() bool {
+	var back, closed []time.Time
+	note := func(at time.Time, text string) {
+		low := " " + prose.Lower(text)
+		for _, w := range []string{" closed", " resolved", " stood down", " ends", " ended", " over"} {
+			if strings.Contains(low, w) {
+				closed = append(closed, at)
+				return
+			}
+		}
+		for _, w := range []string{" again", " back", " succeed", " go through", " served", " reachable", " under one second", " caught up", " normal", " restored", " recovered", " returned", " resumed"} {
+			if strings.Contains(low, w) && !strings.Contains(low, " not ") && !strings.Contains(low, "roll") {
+				back = append(back, at)
+				return
+			}
+		}
+	}
+	for _, e := range d.Entries {
+		note(e.At, e.Text)
+	}
+	for _, m := range d.Moments {
+		if m.Kind == Ended && m.From == FromSentence {
+			for _, s := range m.block.sentences {
+				if m.Place.Lo >= m.block.source(m.block.toks[s.First].Lo) && m.Place.Lo <= m.block.source(m.block.toks[s.End-1].Lo) {
+					note(m.At, d.sentence(m.block, s).Text)
+				}
+			}
+		}
+	}
+	for _, b := range back {
+		for _, c := range closed {
+			if c.After(b) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func noZone(l *linter) {
@@ -155,7 +200,7 @@ func (d *Report) figured(b *Block) bool {
 		case prose.MoneyFact, prose.PercentFact:
 			return true
 		case prose.CountFact:
-			if f.Unit != "" && affectedUnit(f.Unit) {
+			if f.Unit != "" && (affectedUnit(f.Unit) || d.kind(b) == Impact && f.Value >= 2) {
 				return true
 			}
 		}
@@ -195,7 +240,7 @@ func (d *Report) impactFigure(f Figure) bool {
 	}
 	b := f.Block
 	for k := max(0, f.Fact.First-8); k < min(len(b.toks), f.Fact.End+8); k++ {
-		if w := b.toks[k].S; strings.HasPrefix(w, "affect") || strings.HasPrefix(w, "impact") || strings.HasPrefix(w, "unable") || strings.HasPrefix(w, "fail") || strings.HasPrefix(w, "lost") || strings.HasPrefix(w, "cost") || strings.HasPrefix(w, "revenue") {
+		if w := b.toks[k].S; strings.HasPrefix(w, "affect") || strings.HasPrefix(w, "impact") || strings.HasPrefix(w, "unable") || strings.HasPrefix(w, "fail") || strings.HasPrefix(w, "lost") || w == "could" || w == "couldn't" || strings.HasPrefix(w, "refus") || strings.HasPrefix(w, "delay") || w == "late" || strings.HasPrefix(w, "cost") || strings.HasPrefix(w, "revenue") {
 			return true
 		}
 	}

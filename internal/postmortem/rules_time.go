@@ -131,6 +131,7 @@ func (d *Report) known(kind MomentKind) []Moment {
 }
 
 func durationSpan(l *linter) {
+	spannedHere(l)
 	start, detect, ack := l.known(Started), l.known(Detected), l.known(Acknowledged)
 	mitigate, end := l.known(Mitigated), l.known(Ended)
 	stop := append(append([]Moment(nil), end...), mitigate...)
@@ -375,6 +376,9 @@ func order(l *linter) {
 	var have []Moment
 	for _, k := range kinds {
 		ms := l.times(k, true)
+		if k == Detected && len(ms) == 0 { // hints will do when all of them say the same
+			ms = l.alike(k)
+		}
 		if len(ms) == 0 {
 			continue
 		}
@@ -405,6 +409,18 @@ func order(l *linter) {
 			}
 		}
 	}
+}
+
+// alike are the moments of a kind that the timeline hints at, the earliest only:
+// what comes before it comes before all of them.
+func (d *Report) alike(kind MomentKind) []Moment {
+	var first []Moment
+	for _, m := range d.times(kind, false) {
+		if m.From == FromTimeline && (len(first) == 0 || m.At.Before(first[0].At)) {
+			first = []Moment{m}
+		}
+	}
+	return first
 }
 
 func stamp(m Moment) string {
