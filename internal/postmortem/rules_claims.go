@@ -483,11 +483,12 @@ func (d *Report) promoted() bool {
 }
 
 func lossDiffers(l *linter) {
+	losses := l.losses()
 	for _, no := range l.Claims {
 		if no.Kind != NoLossClaim || l.partOnly(&no) || qualified(no) {
 			continue
 		}
-		for _, lost := range l.losses() {
+		for _, lost := range losses[:min(len(losses), mostClaims)] {
 			if lost.block == no.block || qualified(lost) {
 				continue
 			}

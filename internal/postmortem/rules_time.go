@@ -142,9 +142,13 @@ func durationSpan(l *linter) {
 		AcknowledgeClaim: append(spansBetween(detect, ack), spansBetween(start, ack)...),
 		MitigateClaim:    append(spansBetween(start, mitigate), spansBetween(detect, stop)...),
 	}
+	trusted := map[ClaimKind]bool{}
+	for kind := range pairs {
+		trusted[kind] = l.trusted(kind)
+	}
 	for _, c := range l.Claims {
 		ps := pairs[c.Kind]
-		if c.Vague || len(ps) == 0 || !l.trusted(c.Kind) {
+		if c.Vague || len(ps) == 0 || !trusted[c.Kind] {
 			continue
 		}
 		least, most := c.limits()
@@ -204,7 +208,7 @@ func momentsDiffer(l *linter) {
 		return inTimeline[m.At.Truncate(time.Minute)] > 0
 	}
 	for _, kind := range []MomentKind{Started, Detected, Acknowledged, Mitigated, Ended} {
-		ms := l.times(kind, true)
+		ms, parted := l.times(kind, true), l.parted(kind)
 		for i := 1; i < len(ms) && i < mostClaims; i++ {
 			for _, a := range ms[:i] {
 				b := ms[i]
@@ -213,7 +217,7 @@ func momentsDiffer(l *linter) {
 					continue
 				}
 				aThere, bThere := there(a), there(b)
-				if aThere && bThere && (kind != Started || a.From != FromField) || !l.parted(kind) && (l.isMoment(a, kind) || l.isMoment(b, kind)) {
+				if aThere && bThere && (kind != Started || a.From != FromField) || !parted && (l.isMoment(a, kind) || l.isMoment(b, kind)) {
 					continue // two events that the timeline tells apart
 				}
 				if agrees(ms, b, i) && agrees(ms, a, i) {
@@ -344,12 +348,16 @@ func impossible(l *linter) {
 }
 
 func durationLoose(l *linter) {
+	spans := map[ClaimKind][]Claim{}
+	for _, kind := range []ClaimKind{DowntimeClaim, ResolveClaim, DetectClaim, AcknowledgeClaim, MitigateClaim, LossClaim, NoLossClaim} {
+		spans[kind] = l.spansOf(kind)
+	}
 	for _, c := range l.Claims {
 		if c.Field && !c.Vague && !c.Approx && c.Grain < time.Hour {
 			continue
 		}
 		for _, kind := range sameSpan(c.Kind) {
-			for _, exact := range l.spansOf(kind) {
+			for _, exact := range spans[kind] {
 				if exact.Approx || exact.Vague || exact.Bound != prose.Exactly || exact.Grain >= time.Hour && exact.Span%time.Hour == 0 && !c.Vague || exact.Place.Lo == c.Place.Lo {
 					continue
 				}
