@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -164,5 +165,48 @@ func TestSlashCommands(t *testing.T) {
 		if code, _ := q.send(t, s); code != 401 {
 			t.Errorf("%s: %d", name, code)
 		}
+	}
+}
+
+// The listener lets a signed command in without a sign-in, also through a proxy,
+// and asks for one before the API.
+func TestSlashAtTheListener(t *testing.T) {
+	d, err := NewDaemon(DaemonOptions{
+		StateDir: t.TempDir(), Listen: "127.0.0.1:0", Version: "test", StopTimeout: 20 * time.Second, PublicURL: "https://refloat.example.org",
+		Front:  Front{BehindProxy: true, Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}},
+		Paging: PagerOptions{Roster: deskRoster(), Sender: quiet{}}, Slash: []slash.Door{{Name: "ops", Secret: secret.New(signing), People: map[string]string{"U1": "ada"}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stopped(t, d) })
+	for i, host := range []string{"", "refloat.example.org"} {
+		q := slashOf("ops", "U1", "oncall", fmt.Sprint(i), time.Now())
+		r, err := http.NewRequestWithContext(t.Context(), "POST", "http://"+d.Address()+"/in/slash/ops", strings.NewReader(q.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = host
+		if host != "" {
+			r.Header.Set("X-Forwarded-For", "192.0.2.1")
+			r.Header.Set("X-Forwarded-Proto", "https")
+		}
+		r.Header.Set("X-Slack-Request-Timestamp", q.stamp)
+		r.Header.Set("X-Slack-Signature", q.signature)
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if err != nil || res.StatusCode != 200 || !strings.Contains(string(raw), "red") {
+			t.Errorf("as %q: %d %s", host, res.StatusCode, raw)
+		}
+	}
+	if code, body := ask(t, "GET", "http://"+d.Address()+"/api/v1/board", "", "", ""); code != 401 {
+		t.Errorf("the API without a token: %d %s", code, body)
 	}
 }
