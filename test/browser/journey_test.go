@@ -242,16 +242,16 @@ func (h *house) takeRoles(t *testing.T, ada, bob *person, id string) {
 	ada.shot("room")
 	var both sync.WaitGroup
 	press := func(p *person, what string) {
-		p.press(chromedp.Click(fmt.Sprintf(`button[aria-label=%q]`, what), chromedp.ByQuery))
+		p.press(chromedp.Click(fmt.Sprintf(`//li[@id="role-%s"]//button[contains(., "Take it")]`, what), chromedp.BySearch))
 	}
-	both.Go(func() { press(ada, "Take Commander") })
-	both.Go(func() { press(bob, "Take Operations") })
+	both.Go(func() { press(ada, "commander") })
+	both.Go(func() { press(bob, "operations") })
 	both.Wait()
 	for _, p := range []*person{ada, bob} {
 		p.until(`document.querySelector("#role-commander").innerText.includes("ada") && document.querySelector("#role-operations").innerText.includes("bob")`)
 	}
-	both.Go(func() { press(ada, "Take Scribe") })
-	both.Go(func() { press(bob, "Take Scribe") })
+	both.Go(func() { press(ada, "scribe") })
+	both.Go(func() { press(bob, "scribe") })
 	both.Wait()
 	s := h.incident(id)
 	var refused []string

@@ -392,7 +392,7 @@ func updateShown(r room, u incident.Update) templ.Component {
 			}
 		}
 		if u.Audience == incident.Responders && r.can && !hasRead(u, r.me) {
-			templ_7745c5c3_Err = small(actPath(r.ID, "read"), "I have read it", [][2]string{{"update", u.ID}}, "I have read "+u.ID).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = small(actPath(r.ID, "read"), "I have read it", [][2]string{{"update", u.ID}}, u.ID).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -511,7 +511,7 @@ func roomTasks(r room) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				if r.can && t.ClosedAt.IsZero() {
-					templ_7745c5c3_Err = small(actPath(r.ID, "done"), "Done", [][2]string{{"task", t.ID}}, "Close task "+t.ID).Render(ctx, templ_7745c5c3_Buffer)
+					templ_7745c5c3_Err = small(actPath(r.ID, "done"), "Done", [][2]string{{"task", t.ID}}, "task "+t.ID).Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
