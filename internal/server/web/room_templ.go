@@ -1356,7 +1356,7 @@ func roleActs(r room, role incident.Role) templ.Component {
 	})
 }
 
-// small is a form of one button, that reads out what it does.
+// small is a form of one button; what it is about is read out after its words.
 func small(action, text string, fields [][2]string, aloud string) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
