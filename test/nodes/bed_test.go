@@ -48,12 +48,13 @@ type call struct {
 
 // node is one server.
 type node struct {
-	b    *bed
-	name string
-	dir  string
-	port int
-	cmd  *exec.Cmd
-	done chan struct{}
+	b      *bed
+	name   string
+	dir    string
+	port   int
+	cmd    *exec.Cmd
+	done   chan struct{}
+	starts int
 }
 
 func newBed(t *testing.T, settings string) *bed {
@@ -204,6 +205,7 @@ func (n *node) start() {
 		n.b.t.Fatal(err)
 	}
 	n.cmd, n.done = n.command("server"), make(chan struct{})
+	n.starts++
 	n.cmd.Stdout, n.cmd.Stderr = log, log
 	if err := n.cmd.Start(); err != nil {
 		n.b.t.Fatal(err)
@@ -279,6 +281,13 @@ func (n *node) post(path, token, body string) string {
 	return string(text)
 }
 
+// started reports that the last start has come to its end: it then says that
+// nobody has an account yet.
+func (n *node) started() bool {
+	text, _ := os.ReadFile(n.dir + ".log")
+	return strings.Count(string(text), "has an account yet") >= n.starts
+}
+
 func (n *node) leads() bool {
 	p, ok := n.place()
 	return ok && p.Leads
@@ -291,7 +300,7 @@ func (b *bed) settled() (leader, other *node) {
 		for i, n := range b.nodes {
 			o := b.nodes[1-i]
 			p, ok := o.place()
-			if n.leads() && ok && !p.Leads && p.Leader == n.name {
+			if n.leads() && ok && !p.Leads && p.Leader == n.name && n.started() && o.started() {
 				leader, other = n, o
 				return true
 			}

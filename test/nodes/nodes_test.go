@@ -1,6 +1,7 @@
 package nodes
 
 import (
+	"encoding/json"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -16,18 +17,26 @@ import (
 const goesOnWithin = 5 * time.Second
 
 // rounds is how often each fault is played; REFLOAT_NODES_ROUNDS sets it.
-func rounds(few int) int {
-	if n, err := strconv.Atoi(os.Getenv("REFLOAT_NODES_ROUNDS")); err == nil && n > 0 {
-		return n
-	}
-	return few
+func rounds() int {
+	n, _ := strconv.Atoi(os.Getenv("REFLOAT_NODES_ROUNDS"))
+	return max(n, 1)
 }
+
+// long is that more is played than each fault once, and the log is kept as well.
+func long() bool { return os.Getenv("REFLOAT_NODES_ROUNDS") != "" }
 
 // Two nodes of the built program, on one store, through all of it.
 func TestTwoNodes(t *testing.T) {
-	b := newBed(t, "log: {enabled: false}")
+	log := "log: {enabled: false}"
+	if long() {
+		log = "log: {partial_every: 500ms}" // and base backups with it, which take their time
+	}
+	b := newBed(t, log)
 	b.eitherMayEndAtAnyMoment()
 	b.theStoreIsAway()
+	if long() {
+		b.theLogIsWhole()
+	}
 	for _, n := range b.nodes {
 		if out := n.must("journal", "verify"); !strings.Contains(out, "0 fault(s)") {
 			t.Errorf("%s", out)
@@ -39,7 +48,7 @@ func TestTwoNodes(t *testing.T) {
 // begin of an outage, or stopped. The other leads within five seconds; the outage
 // is paged, by nobody after it was acknowledged; it is one incident.
 func (b *bed) eitherMayEndAtAnyMoment() {
-	for range rounds(1) {
+	for range rounds() {
 		b.round("kill -9", (*node).kill, func(leader, other *node, p call) time.Time {
 			leader.start()
 			b.standsBy(leader, other)
@@ -130,6 +139,31 @@ func (b *bed) theStoreIsAway() {
 	b.quiet("a store that was away", acknowledged)
 	leader.start()
 	b.serveAgain(other, b.outages+1)
+}
+
+// theLogIsWhole is that the log of the target, which one node after the other kept,
+// reaches what was written just now, without a hole since the first base backup.
+func (b *bed) theLogIsWhole() {
+	t := b.t
+	leader, _ := b.settled()
+	b.shop.Exec(t, "CREATE TABLE after AS SELECT now() AS at; SELECT pg_switch_wal()")
+	written := time.Now()
+	targettest.WaitFor(t, "the log to reach what was written", func() bool {
+		var spans []struct {
+			Spans []struct {
+				To time.Time `json:"to_time"`
+			} `json:"spans"`
+			Gaps []any `json:"gaps"`
+		}
+		if json.Unmarshal([]byte(leader.shown("coverage", "shop", "--json")), &spans) != nil || len(spans) != 1 || len(spans[0].Spans) == 0 {
+			return false
+		}
+		if len(spans[0].Gaps) > 0 || len(spans[0].Spans) > 1 {
+			t.Fatalf("the log has holes: %s", leader.shown("coverage", "shop"))
+		}
+		return spans[0].Spans[0].To.After(written.Add(-time.Second))
+	})
+	t.Logf("the log is whole, and %s behind", time.Since(written).Round(time.Millisecond))
 }
 
 // quiet is that nobody was paged about an outage from a moment on.
