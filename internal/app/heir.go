@@ -13,8 +13,8 @@ const (
 	// leadLasts is for how long after a renewal a leader is sure that nobody else
 	// leads; leadExpires is for how long a lease must stand still before another
 	// takes it. The first is shorter, and each is measured by a clock of its own.
-	leadLasts   = 2500 * time.Millisecond
-	leadExpires = 3 * time.Second
+	leadLasts   = 2 * time.Second
+	leadExpires = 2500 * time.Millisecond
 	// leadFreed is for how long the leader's session must be gone: a leader that
 	// lives has made a new one by then.
 	leadFreed = time.Second

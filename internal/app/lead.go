@@ -31,6 +31,8 @@ type lead struct {
 	store *pgstore.Store
 	log   *slog.Logger
 
+	pending []alert.Record // of people, for the node that leads now; used by run alone
+
 	mu      sync.Mutex
 	tenure  tenure        // fence 0 while this node does not lead
 	seen    pgstore.Lease // as last looked at
@@ -81,12 +83,15 @@ func (l *lead) run(ctx context.Context, stop <-chan context.Context) error {
 		var end error
 		switch {
 		case term.Err() != nil: // another node leads
-			l.handOver(ctx)
-			limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.n.o.StopTimeout)
-			if err := l.n.end(limited); err != nil {
-				l.log.Error("end the work that another node does", "error", err)
+			l.store.Renewed()
+			if r := l.n.lay(); r != nil {
+				l.handOver(ctx, r)
+				limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.n.o.StopTimeout)
+				if err := r.stop(limited); err != nil {
+					l.log.Error("end the work that another node does", "error", err)
+				}
+				cancel()
 			}
-			cancel()
 		case ctx.Err() != nil:
 			limited := <-stop
 			end = l.n.end(limited)
@@ -148,6 +153,7 @@ func (l *lead) standBy(ctx context.Context, seat *pgstore.Seat) (fence int64, wh
 		}
 		l.note(lease, err)
 		if err == nil {
+			l.passOn(ctx)
 			if why := h.sees(lease, seat.Session(), time.Now()); why != "" {
 				fence, err := seat.Claim(ctx, lease)
 				if err == nil {
@@ -211,6 +217,9 @@ func (l *lead) renew(term context.Context, seat *pgstore.Seat, fence int64) {
 			if time.Since(present) >= presentEvery && seat.Present(term, l.n.o.Version) == nil {
 				present = time.Now()
 			}
+		} else if l.replaced(term) {
+			l.lost(fence)
+			return
 		}
 		select {
 		case <-term.Done():
@@ -238,7 +247,7 @@ func (l *lead) lost(fence int64) {
 // work begins the work, and waits until the node stops or another leads.
 func (l *lead) work(ctx, term context.Context, fence int64, why string) error {
 	began := time.Now()
-	state := l.store.Fenced(fence)
+	state := l.store.Fenced(fence, term.Done())
 	o := l.n.o
 	may := func(ctx context.Context) error { return l.may(ctx, fence) }
 	if o.Paging.Sender != nil {
@@ -269,23 +278,30 @@ func (l *lead) work(ctx, term context.Context, fence int64, why string) error {
 	return nil
 }
 
-// handOver passes on what people told this node and the store has not taken yet:
-// who has taken an alert on is not paged by the next node.
-func (l *lead) handOver(ctx context.Context) {
-	r := l.n.leading()
-	if r == nil {
-		return
-	}
-	var records []alert.Record
+// handOver keeps what people told this node and the store has not taken, to pass
+// it on as soon as the store answers: who has taken an alert on is not paged by
+// the next node.
+func (l *lead) handOver(ctx context.Context, r *running) {
+	r.pager.settle(ctx) // what is being written is refused first
 	for _, q := range r.pager.untold() {
 		q.ID = newID() + newID()
 		if rec, err := alert.NewRecord(alert.KindRequest, q.ID, "", true, time.Now().UTC(), q); err == nil {
-			records = append(records, rec)
+			l.pending = append(l.pending, rec)
 		}
 	}
-	if err := l.n.state.Save(context.WithoutCancel(ctx), records...); err != nil {
-		l.log.Error("what people told this node could not be passed on", "requests", len(records), "error", err)
+	l.passOn(ctx)
+}
+
+func (l *lead) passOn(ctx context.Context) {
+	if len(l.pending) == 0 {
+		return
 	}
+	if err := l.n.state.Save(context.WithoutCancel(ctx), l.pending...); err != nil {
+		l.log.Warn("what people told this node is not passed on yet", "requests", len(l.pending), "error", err)
+		return
+	}
+	l.log.Info("what people told this node is passed on", "requests", len(l.pending))
+	l.pending = nil
 }
 
 // untold is what people did here that the store has not taken: as requests to

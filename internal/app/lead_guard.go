@@ -44,20 +44,28 @@ func (l *lead) judge(ctx context.Context, fence int64) error {
 		l.lost(fence)
 		return errLostLead
 	}
+	if l.replaced(ctx) {
+		l.lost(fence)
+		return errLostLead
+	}
+	return nil
+}
+
+// replaced reports that another node says that it leads, asked when the store has
+// not answered here for longer than this node can be sure.
+func (l *lead) replaced(ctx context.Context) bool {
 	l.mu.Lock()
 	sure := l.tenure.sure(time.Now())
 	l.mu.Unlock()
-	if sure {
-		return nil
+	r := l.n.leading()
+	if sure || r == nil {
+		return false
 	}
-	if r := l.n.leading(); r != nil {
-		if who := r.peers.whoLeads(ctx); who != "" {
-			l.log.Error("the store does not answer here, and another node leads", "node", who)
-			l.lost(fence)
-			return errLostLead
-		}
+	who := r.peers.whoLeads(ctx)
+	if who != "" {
+		l.log.Error("the store does not answer here, and another node leads", "leader", who)
 	}
-	return nil
+	return who != ""
 }
 
 // leadSender sends while this node leads, and breaks off what is being sent when

@@ -101,14 +101,19 @@ func (n *node) begin(ctx context.Context, o DaemonOptions, state Store) error {
 
 // end ends the work, if this node leads.
 func (n *node) end(ctx context.Context) error {
+	if r := n.lay(); r != nil {
+		return r.stop(ctx)
+	}
+	return nil
+}
+
+// lay lays the work down: it is no longer this node's, and is not ended yet.
+func (n *node) lay() *running {
 	n.mu.Lock()
+	defer n.mu.Unlock()
 	r := n.duty
 	n.duty = nil
-	n.mu.Unlock()
-	if r == nil {
-		return nil
-	}
-	return r.stop(ctx)
+	return r
 }
 
 func (n *node) stop(ctx context.Context) error {

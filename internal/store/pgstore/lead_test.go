@@ -62,7 +62,7 @@ func TestTheLeadChangesHands(t *testing.T) {
 	}
 
 	// Each kind of write is taken from the leader, and refused from one that was.
-	old := ams.Fenced(fence)
+	old := ams.Fenced(fence, nil)
 	writes := map[string]func(*Store) error{
 		"append": func(s *Store) error { _, err := s.Append(ctx, event("k")); return err },
 		"append after": func(s *Store) error {

@@ -67,7 +67,8 @@ type Store struct {
 	pool     *pgxpool.Pool
 	o        Options
 	key      func() ([]byte, error)
-	fence    int64 // every write needs that this is still the fence; 0 for none
+	fence    int64           // every write needs that this is still the fence; 0 for none
+	over     <-chan struct{} // closed when a leader's time is over; nil for no leader
 	changes  *changes
 	closing  *sync.Once
 	sessions string // application_name of this process

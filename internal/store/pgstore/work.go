@@ -28,12 +28,28 @@ const mustLead = `SELECT refloat.must_lead($1)`
 
 // Fenced is the store as a leader writes to it: each write is taken only while
 // fence is the current one, which is looked at in the same transaction. It shares
-// the sessions of s; closing it closes nothing.
-func (s *Store) Fenced(fence int64) *Store {
+// the sessions of s; closing it closes nothing. When over is closed nothing more is
+// tried: a leader that was replaced ends its work without waiting for a database
+// that it may not even reach.
+func (s *Store) Fenced(fence int64, over <-chan struct{}) *Store {
 	out := *s
-	out.fence = fence
+	out.fence, out.over = fence, over
 	return &out
 }
+
+// ended reports that this store was a leader's whose time is over.
+func (s *Store) ended() error {
+	select {
+	case <-s.over:
+		return ErrFenced
+	default: // also where there is no such end
+		return nil
+	}
+}
+
+// Renewed gives up sessions that are not in use: after a time in which the
+// database was out of reach none of them may work, and each would be waited for.
+func (s *Store) Renewed() { s.pool.Reset() }
 
 func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, has := ctx.Deadline(); has {
@@ -47,6 +63,9 @@ func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 func (s *Store) tx(ctx context.Context, f func(context.Context, pgx.Tx) error) error {
 	if s.o.ReadOnly {
 		return errReadOnly
+	}
+	if err := s.ended(); err != nil {
+		return err
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
@@ -106,6 +125,9 @@ func told(err error) error {
 func (s *Store) exec(ctx context.Context, what, query string, args ...any) (int64, error) {
 	if s.o.ReadOnly {
 		return 0, fmt.Errorf("%s: %w", what, errReadOnly)
+	}
+	if err := s.ended(); err != nil {
+		return 0, fmt.Errorf("%s: %w", what, err)
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
