@@ -156,7 +156,7 @@ func TestJourney(t *testing.T) {
 	id := h.incidents()[0].ID
 	h.takeRoles(t, ada, bob, id)
 	h.writeTogether(t, ada, bob, id)
-	h.tellClients(t, ada, id)
+	h.tellClients(t, ada, phone, id)
 	h.loseConsole(t, bob)
 
 	back := h.recover(t, ada, bob, id)
@@ -293,7 +293,7 @@ func (h *house) writeTogether(t *testing.T, ada, bob *person, id string) {
 }
 
 // tellClients sends an update: clients get it, and the status page shows it.
-func (h *house) tellClients(t *testing.T, ada *person, id string) {
+func (h *house) tellClients(t *testing.T, ada, page *person, id string) {
 	t.Helper()
 	ada.goTo("/incidents/" + id + "/updates/new?to=clients")
 	ada.fill("#f-text", "The web shop is down. We are bringing it back.")
@@ -302,7 +302,6 @@ func (h *house) tellClients(t *testing.T, ada *person, id string) {
 	ada.sees("Taken over for all 1")
 	ada.shot("update-sent")
 	targettest.WaitFor(t, "the update in the clients' mailbox", func() bool { return len(h.post.letters("clients@example.org", "We are bringing it back")) == 1 })
-	page := h.newPerson(t, "client", 390, ada.n)
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(200 * time.Millisecond) {
 		var text string
 		page.do(chromedp.Navigate(h.status+"/"), chromedp.Text("body", &text, chromedp.ByQuery))
