@@ -197,6 +197,14 @@ func (a *actionReader) row(b *Block) {
 			matter = i
 		}
 	}
+	if matter < 0 { // "Measure" is how one tells, unless nothing else names the action
+		for i, c := range b.Cells {
+			if h := bare(c.Head); h == "measure" || h == "measures" || strings.HasPrefix(h, "measure ") {
+				kinds[i], matter = fieldAction, i
+				break
+			}
+		}
+	}
 	if len(b.Cells) == 2 && fieldName(b.Text[b.Cells[0].Lo:b.Cells[0].Hi]) != noField && b.Cells[0].Head == "" {
 		return
 	}
@@ -480,7 +488,7 @@ func (d *Report) startsAt(b *Block, p part) bool {
 var checkMarks = [][]string{
 	{"done", "when"}, {"verified", "by"}, {"verified", "with"}, {"verified", "when"}, {"acceptance"}, {"acceptance", "criterion"}, {"measured", "by"}, {"measured", "as"}, {"checked", "by"}, {"closed", "when"}, {"complete", "when"}, {"completed", "when"},
 	{"proof", ":"}, {"evidence", ":"}, {"check", ":"}, {"success", ":"}, {"proven", "by"}, {"proved", "by"}, {"confirmed", "by"}, {"until"}, {"finished", "when"}, {"we", "know", "it", "is", "done"}, {"test", ":"}, {"validated", "by"}, {"verify", ":"}, {"verification", ":"},
-	{"done", "if"}, {"done", "once"}, {"passes", "when"}, {"done", "means"}, {"done", ":"}, {"exit", "criterion"}, {"exit", "criteria"}, {"and", "prove"}, {"and", "verify"}, {"and", "test"}, {"and", "confirm"}, {"demonstrated", "by"}, {"shown", "by"}, {"tested", "by"}, {"success", "is"}, {"accepted", "when"}, {"counts", "as", "done"}, {"validation", ":"}, {"is", "done", "as", "soon"}, {"tracked", "by"}, {"complete", "once"}, {"completed", "once"}, {"check", "is"}, {"proof", "is"}, {"will", "be", "checked"}, {"will", "be", "verified"}, {"measured", "with"}, {"considered", "done"}, {"considered", "finished"}, {"criterion", ":"}, {"success", "criterion"}, {"success", "criteria"}, {"success", "measure"}, {"definition", "of", "done"}, {"is", "finished", "when"}, {"ready", "when"}, {"verifiable", "by"}, {"proven", "when"}, {"proved", "when"}, {"tested", "with"}, {"tested", "in"}, {"closes", "when"}, {"closes", "once"}, {"checkable", "by"}, {"evidenced", "by"}, {"we", "will", "know"}, {"success", "looks", "like"}, {"ends", "when"}, {"seen", "by"}, {"judged", "by"}, {"proof", "that"}, {"test", "is"}, {"fulfilled", "when"}, {"checked", "with"}, {"checked", "when"}, {"checked", "in"}, {"evidence", "is"}, {"confirmed", "when"}, {"confirmed", "with"},
+	{"done", "if"}, {"done", "once"}, {"passes", "when"}, {"done", "means"}, {"done", ":"}, {"exit", "criterion"}, {"exit", "criteria"}, {"and", "prove"}, {"and", "verify"}, {"and", "test"}, {"and", "confirm"}, {"demonstrated", "by"}, {"shown", "by"}, {"tested", "by"}, {"success", "is"}, {"accepted", "when"}, {"counts", "as", "done"}, {"validation", ":"}, {"is", "done", "as", "soon"}, {"tracked", "by"}, {"complete", "once"}, {"completed", "once"}, {"check", "is"}, {"proof", "is"}, {"will", "be", "checked"}, {"will", "be", "verified"}, {"measured", "with"}, {"considered", "done"}, {"considered", "finished"}, {"criterion", ":"}, {"success", "criterion"}, {"success", "criteria"}, {"success", "measure"}, {"definition", "of", "done"}, {"is", "finished", "when"}, {"ready", "when"}, {"verifiable", "by"}, {"proven", "when"}, {"proved", "when"}, {"tested", "with"}, {"tested", "in"}, {"closes", "when"}, {"closes", "once"}, {"checkable", "by"}, {"evidenced", "by"}, {"we", "will", "know"}, {"success", "looks", "like"}, {"ends", "when"}, {"seen", "by"}, {"judged", "by"}, {"proof", "that"}, {"test", "is"}, {"fulfilled", "when"}, {"checked", "with"}, {"checked", "when"}, {"checked", "in"}, {"evidence", "is"}, {"confirmed", "when"}, {"confirmed", "with"}, {"effective", "when"}, {"effective", "if"}, {"effectiveness", ":"},
 }
 
 func (d *Report) inlineCheck(b *Block, p part) (string, int) {

@@ -272,7 +272,7 @@ func (d *Report) spanKind(b *Block, first int, x prose.Fact, end int) ClaimKind 
 			return DetectClaim
 		}
 	}
-	if hits := d.within(b, first, x.First, ackWord); len(hits) > 0 && (lead == "within" || before == "within" || lead == "after" || lead == "in" || before == "in") {
+	if hits := d.within(b, first, x.First, ackWord); len(hits) > 0 && !replies(b, hits, x) && (lead == "within" || before == "within" || lead == "after" || lead == "in" || before == "in") {
 		return AcknowledgeClaim
 	}
 	if limited || otherBase(b, x, end) {
@@ -291,6 +291,12 @@ func (d *Report) spanKind(b *Block, first int, x prose.Fact, end int) ClaimKind 
 		return DowntimeClaim
 	}
 	return ""
+}
+
+// replies reports whether it is a machine that answers within a few seconds.
+func replies(b *Block, hits []prose.Hit, x prose.Fact) bool {
+	w := b.toks[hits[len(hits)-1].First].S
+	return x.Grain < time.Minute && (strings.HasPrefix(w, "answer") || strings.HasPrefix(w, "respon"))
 }
 
 // down reports whether a clause gives a length of time to the outage itself.

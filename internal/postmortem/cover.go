@@ -51,7 +51,7 @@ var generic = topicBit(topicConfig) | topicBit(topicCode) | topicBit(topicTest) 
 
 // subjectOf reads what tokens are about.
 func (d *Report) subjectOf(b *Block, first, end int) subject {
-	s := subject{topics: d.topics(b, first, end), stems: map[string]bool{}, rare: map[string]bool{}}
+	s := subject{topics: d.matters(b, first, end), stems: map[string]bool{}, rare: map[string]bool{}}
 	for k := first; k < end && k < first+400; k++ {
 		t := b.toks[k]
 		if t.Kind != prose.Word || len(t.S) < 3 {
@@ -75,6 +75,22 @@ func (d *Report) subjectOf(b *Block, first, end int) subject {
 		}
 	}
 	return s
+}
+
+// matters are the topics of tokens without an alarm that only says from when time is
+// counted: "31 minutes from the alert until somebody looked at the queries".
+func (d *Report) matters(b *Block, first, end int) topicSet {
+	out := topicSet(0)
+	for _, h := range d.hits(b) {
+		if h.First < first || h.End > end {
+			continue
+		}
+		if w := b.toks[h.First].S; h.Class == topicDetection && (w == "alert" || w == "page" || w == "alarm") && word(b, h.First-1) == "the" && (word(b, h.First-2) == "from" || word(b, h.First-2) == "after" || word(b, h.First-2) == "since") {
+			continue
+		}
+		out |= topicBit(h.Class)
+	}
+	return out
 }
 
 func (s *subject) join(o subject) {

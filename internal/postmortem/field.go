@@ -42,13 +42,13 @@ var fieldNames = []struct {
 	kind  fieldKind
 	names string
 }{
-	{fieldReported, "date|report date|date of report|reported on|report written|written|written on|prepared|prepared on|published|published on|created|last updated|updated|postmortem date|post mortem date|date written|document date|issued|date of issue|review date|date of this report|report issued|date prepared|dated|report dated|date published|postmortem written|drafted|report finished|date of review|date of debrief|date of post mortem|meeting date|report of|reviewed on|written at"},
+	{fieldReported, "date|report date|sent on|sent|date of report|reported on|report written|written|written on|prepared|prepared on|published|published on|created|last updated|updated|postmortem date|post mortem date|date written|document date|issued|date of issue|review date|date of this report|report issued|date prepared|dated|report dated|date published|postmortem written|drafted|report finished|date of review|date of debrief|date of post mortem|meeting date|report of|reviewed on|written at"},
 	{fieldDay, "date of event|incident date|date of incident|outage date|date of outage|day of incident|date of the incident|date of the outage|day|occurred on"},
-	{fieldStart, "start|started|start time|began|incident start|outage start|impact start|start of outage|start of incident|began at|time of failure|time of outage|beginning|from|incident started|outage began|impact began|onset|time of occurrence|incident began|start of impact|occurred|failure|time of incident|started at|outage started|failed at|first failure|first error|date and time|incident date and time|incident time|start date|impact started|start time of impact|incident start time|time started|outage from"},
+	{fieldStart, "start|started|start time|incident opened|began|incident start|outage start|impact start|start of outage|start of incident|began at|time of failure|time of outage|beginning|from|incident started|outage began|impact began|onset|time of occurrence|incident began|start of impact|occurred|failure|time of incident|started at|outage started|failed at|first failure|first error|date and time|incident date and time|incident time|start date|impact started|start time of impact|incident start time|time started|outage from"},
 	{fieldDetected, "detected|detection|detected at|time of detection|first alert|alerted|noticed|discovered|detection time|incident detected|discovery|found|first noticed|alert fired|first page|alert|identified|paged|paged at|reported at|first detected|when detected|time detected"},
-	{fieldAcked, "acknowledged|acknowledgement|acknowledgment|acked|acknowledged at|time of acknowledgement|ack|ack time|first response|responded|response started|response began|engaged|first responder|picked up|answered|first responder on|on call engaged|on call responded|response time|response start"},
+	{fieldAcked, "acknowledged|incident acknowledged|acknowledgement|acknowledgment|acked|acknowledged at|time of acknowledgement|ack|ack time|first response|responded|response started|response began|engaged|first responder|picked up|answered|first responder on|on call engaged|on call responded|response time|response start"},
 	{fieldMitigate, "mitigated|mitigation|mitigated at|time of mitigation|workaround|contained|stabilised|stabilized|impact mitigated|mitigation time|containment|bleeding stopped|workaround in place"},
-	{fieldEnd, "end|ended|end time|resolved|resolution|resolved at|incident end|outage end|impact end|end of outage|end of incident|restored|recovered|until|to|closed|time of resolution|service restored|all clear|fixed|incident resolved|impact ended|resolution time stamp|finish|end of impact|recovery|recovered at|restored at|back in service|ended at|outage ended|stopped|time of recovery|time resolved|time restored|incident ended|over"},
+	{fieldEnd, "end|ended|end time|resolved|resolution|resolved at|incident end|outage end|impact end|end of outage|end of incident|restored|recovered|until|to|closed|time of resolution|service restored|all clear|fixed|incident resolved|incident closed|impact ended|resolution time stamp|finish|end of impact|recovery|recovered at|restored at|back in service|ended at|outage ended|stopped|time of recovery|time resolved|time restored|incident ended|over"},
 	{fieldDown, "duration|downtime|outage duration|total downtime|incident duration|length|total duration|duration of outage|impact duration|unavailability|outage length|time down|total outage|total outage time|duration of incident|length of outage|duration of impact|outage|time out of service|total unavailability|customer downtime|unavailable for|down for|duration of the outage"},
 	{fieldTTD, "time to detect|ttd|mttd|time to detection|detection delay|time until detection|detected after|mean time to detect"},
 	{fieldTTA, "time to acknowledge|tta|mtta|time to acknowledgement|time to respond|acknowledged after|mean time to acknowledge|time to engage"},
@@ -64,7 +64,7 @@ var fieldNames = []struct {
 	{fieldCheck, "check|verification|verified by|done when|how we know|acceptance|acceptance criteria|acceptance criterion|exit criterion|exit criteria|evidence|success measure|measure|success criterion|definition of done|proof|closed when|completion check|how verified|verify|validation|test|measured by|success criteria|we will know|done means|criterion|completion criterion|success looks like"},
 	{fieldType, "type|kind|category|action type|class"},
 	{fieldSource, "source|cause|addresses|for|origin|finding|related to|mends|which cause|challenge|lesson|root cause addressed|reason|problem|why|closes|relates to|from"},
-	{fieldAction, "action|action item|item|task|description|what|todo|activity|measure|corrective action|step|follow up|work|improvement|ticket summary|summary|actions|commitment|change|remediation|to do|repair"},
+	{fieldAction, "action|action item|item|task|description|what|todo|activity|measure|corrective action|preventive action|countermeasure|step|follow up|work|improvement|ticket summary|summary|actions|commitment|change|remediation|to do|repair"},
 	{fieldCadence, "cadence|frequency|how often|interval|recurrence|repeats"},
 	{fieldTitle, "title|incident|subject|incident title|postmortem|report"},
 }
@@ -74,6 +74,7 @@ func fieldName(name string) fieldKind {
 	if len(name) > 60 {
 		return noField
 	}
+	given := bilingual(name)
 	if i := strings.IndexAny(name, "(["); i > 0 {
 		name = name[:i] // "Start (UTC)"
 	}
@@ -85,7 +86,15 @@ func fieldName(name string) fieldKind {
 	if name == "" {
 		return noField
 	}
-	return fieldKinds[name]
+	if k := fieldKinds[name]; k != noField || given == nil {
+		return k
+	}
+	for _, part := range given { // "Created / erstellt"
+		if k := fieldKinds[bare(part)]; k != noField {
+			return k
+		}
+	}
+	return noField
 }
 
 // fieldKinds are the names of values, each with its first kind.

@@ -71,7 +71,8 @@ func (r *reader) plainHeading(lines []line, i int, t string, lo, hi int) bool {
 		r.head(6, inner, lo, hi)
 		return true
 	}
-	if (r.blank || r.para == nil) && (r.named(t) != NoSection || r.about(t) != NoSection && words <= 5 && r.blankAfter(lines, i)) && title(t) && !strings.HasSuffix(t, "?") {
+	lists := r.item() != nil && words >= 3 && r.named(t) != NoSection && lines[i].lo == lo // a name at the margin right after a list
+	if (r.blank || r.para == nil || lists) && (r.named(t) != NoSection || r.about(t) != NoSection && words <= 5 && r.blankAfter(lines, i)) && title(t) && !strings.HasSuffix(t, "?") {
 		r.head(4, t, lo, hi)
 		return true
 	}
@@ -169,7 +170,7 @@ func (r *reader) underline(lines []line, i int, t string) int {
 	case '~', '^', '+':
 		return 3
 	case '*', '_':
-		if len(u) >= len(t)/2 && len(u) > 4 {
+		if len(u) >= len(t)/2 && len(u) > 4 && labelled(t) == 0 {
 			return 3
 		}
 	}
@@ -202,7 +203,7 @@ func (r *reader) head(level int, name string, lo, hi int) {
 // open adds a section for a heading that was read.
 func (r *reader) open(b *Block, level int, name string) {
 	d := r.doc
-	s := Section{Title: strings.Trim(strings.TrimSpace(name), "*_:# "), Level: level, Parent: -1, Block: len(d.Blocks) - 1}
+	s := Section{Title: strings.Trim(shortcode(name), "*_:# "), Level: level, Parent: -1, Block: len(d.Blocks) - 1}
 	for p := len(d.Sections) - 1; p >= 0; p = d.Sections[p].Parent {
 		if d.Sections[p].Level < level {
 			s.Parent = p
@@ -210,6 +211,7 @@ func (r *reader) open(b *Block, level int, name string) {
 		}
 	}
 	s.Kind = r.about(s.Title)
+	r.below(&s, b)
 	first := len(d.Sections) == 0
 	switch {
 	case first && level <= 2 && r.named(s.Title) == NoSection:
@@ -233,6 +235,25 @@ func (r *reader) open(b *Block, level int, name string) {
 	}
 	d.Sections = append(d.Sections, s)
 	b.Section = len(d.Sections) - 1
+}
+
+// below puts "What went well" under "Lessons learned" where the marks of both are
+// alike and nothing stands between.
+func (r *reader) below(s *Section, b *Block) {
+	n, m := len(r.doc.Sections)-1, len(r.doc.Blocks)-2
+	if n < 0 || m < 0 || s.Kind != Successes && s.Kind != Challenges && s.Kind != Luck {
+		return
+	}
+	up := r.doc.Sections[n]
+	switch {
+	case up.Kind == Lessons && up.Level == s.Level && up.Block == m:
+		s.Parent, s.Level = n, s.Level+1
+	case up.Parent >= 0 && up.Lifted && r.doc.Sections[up.Parent].Level == s.Level: // its brother was put there
+		s.Parent, s.Level = up.Parent, s.Level+1
+	default:
+		return
+	}
+	s.Lifted, b.Level = true, s.Level
 }
 
 // actionGroup are headings that group actions.

@@ -14,6 +14,7 @@ type reader struct {
 	last  int      // length of the last line of it
 	cols  []string // the headings of the open table
 	inRow bool
+	align []stretch // the columns of the open table that spaces set apart
 	fence string
 	blank bool   // the line before was blank
 	src   []byte // the source with its comments blanked
@@ -99,8 +100,11 @@ func (r *reader) one(lines []line, i int) int {
 	switch {
 	case r.heading(lines, i, trimmed, lo, l.hi):
 		return r.underlined(lines, i)
-	case rule(trimmed):
+	case rule(trimmed), attribute(trimmed):
 		r.close()
+	case strings.Trim(trimmed, "|=!") == "" && strings.Contains(trimmed, "==="): // the frame of a table in AsciiDoc
+		r.close()
+	case r.aligned(lines, i):
 	case strings.HasPrefix(trimmed, "|") || r.inRow && strings.Contains(trimmed, "|") || r.tableHead(lines, i, trimmed):
 		r.row(lo, l.hi, lines, i)
 	case strings.HasPrefix(trimmed, ">"):
@@ -181,6 +185,10 @@ func labelled(t string) int {
 	words, start := 0, true
 	for i := 0; i < limit; i++ {
 		switch c := t[i]; {
+		case c == ':' && i > 0 && strings.HasPrefix(t[i:], ":: "): // AsciiDoc
+			return i + 3
+		case c == '.' && i > 1 && strings.HasPrefix(t[i:], "..."): // a form's dotted line
+			return leaders(t, i)
 		case c == ':' && i > 0:
 			if i+1 < len(t) && t[i+1] != ' ' && t[i+1] != '*' && t[i+1] != '_' && t[i+1] != '\t' {
 				return 0
@@ -204,11 +212,32 @@ func labelled(t string) int {
 	return 0
 }
 
+// leaders is where the value begins after dots that lead to it; 0 where they lead
+// nowhere, as in "and then…".
+func leaders(t string, i int) int {
+	n := i
+	for n < len(t) && t[n] == '.' {
+		n++
+	}
+	if n-i < 4 && (n-i < 3 || t[i-1] != ' ') {
+		return 0
+	}
+	for n < len(t) && (t[n] == ' ' || t[n] == ':') {
+		n++
+	}
+	if n == len(t) {
+		return 0
+	}
+	return n
+}
+
 // marker is the length of a list's mark: "- ", "* ", "1. ", "a) ", "- [x] ".
 func marker(t string) (n int, ordered, done bool) {
 	switch {
 	case strings.HasPrefix(t, "- ") || strings.HasPrefix(t, "* ") || strings.HasPrefix(t, "+ ") || strings.HasPrefix(t, "-\t"):
 		n = 2
+	case strings.HasPrefix(t, ". "): // AsciiDoc
+		n, ordered = 2, true
 	case strings.HasPrefix(t, "• ") || strings.HasPrefix(t, "– ") || strings.HasPrefix(t, "— "):
 		n = 4
 		if t[0] == 0xe2 && t[3] != ' ' {
@@ -240,6 +269,11 @@ func marker(t string) (n int, ordered, done bool) {
 		n++
 	}
 	return min(n, len(t)), ordered, done
+}
+
+// attribute reports whether a line gives AsciiDoc's attributes to the block below.
+func attribute(t string) bool {
+	return len(t) > 2 && t[0] == '[' && t[len(t)-1] == ']' && (strings.HasPrefix(t, "[cols") || strings.HasPrefix(t, "[options") || strings.HasPrefix(t, "[%") || strings.HasPrefix(t, "[source") || strings.HasPrefix(t, "[.") || strings.HasPrefix(t, "[#"))
 }
 
 func rule(t string) bool {

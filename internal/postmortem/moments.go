@@ -219,7 +219,10 @@ func (d *Report) offset(zone string) time.Duration {
 	if zone == "" {
 		zone = d.defaultZone()
 	}
-	o, _ := prose.Offset(zone)
+	o, known := prose.Offset(zone)
+	if !known { // "Pacific time", which the report's own zone makes exact
+		o, _ = prose.Offset(d.defaultZone())
+	}
 	return o
 }
 
@@ -290,6 +293,58 @@ func (d *Report) readMoments() {
 			d.sentenceMoments(b, s)
 		}
 	}
+	d.closings()
+}
+
+// closings makes the closing of an incident no sure end where the report tells apart
+// when service was back.
+func (d *Report) closings() {
+	var closed []int
+	var back time.Time
+	for i, m := range d.Moments {
+		switch {
+		case m.Kind != Ended:
+		case d.closes(m):
+			closed = append(closed, i)
+		case m.Sure && (back.IsZero() || m.At.Before(back)):
+			back = m.At
+		}
+	}
+	for _, i := range closed {
+		if !back.IsZero() && d.Moments[i].At.After(back) {
+			d.Moments[i].Sure = false
+		}
+	}
+}
+
+// closes reports whether a moment is told as the closing of the incident rather than
+// as the return of service.
+func (d *Report) closes(m Moment) bool {
+	b := m.block
+	first, end := 0, len(b.toks)
+	switch m.From {
+	case FromField:
+		return strings.Contains(prose.Lower(b.Label), "closed")
+	case FromSentence:
+		for end > 0 && b.source(b.toks[end-1].Lo) >= m.Place.Lo {
+			end--
+		}
+		first = max(0, end-8)
+		for k := end - 1; k >= first; k-- {
+			if b.toks[k].S == "." || b.toks[k].S == ";" || b.toks[k].S == "," {
+				first = k + 1
+			}
+		}
+	}
+	closed := false
+	for k := first; k < end; k++ {
+		w := b.toks[k].S
+		if strings.HasPrefix(w, "restor") || strings.HasPrefix(w, "recover") || strings.HasPrefix(w, "resolv") || w == "back" {
+			return false
+		}
+		closed = closed || w == "closed" || w == "closes" || w == "stood" && word(b, k+1) == "down"
+	}
+	return closed
 }
 
 // rangeEnd takes the second time of "Time: 02:00 to 07:24" for the end.
@@ -502,7 +557,7 @@ func (d *Report) unable(b *Block, s prose.Sentence) bool {
 		case "cannot", "couldn't", "couldn’t", "can't", "can’t", "unable", "refused", "unavailable":
 			return true
 		case "could", "can":
-			if word(b, k+1) == "not" || k > s.First && (word(b, k-1) == "nobody" || word(b, k-1) == "none") {
+			if word(b, k-2) == "no" || word(b, k-3) == "no" || word(b, k+1) == "not" || k > s.First && (word(b, k-1) == "nobody" || word(b, k-1) == "none") {
 				return true
 			}
 		}

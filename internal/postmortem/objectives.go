@@ -334,7 +334,8 @@ func (d *Report) verdict(b *Block, first, end int) Verdict {
 		}
 		switch w {
 		case "hit", "kept", "reached", "pass", "passed", "successful", "successfully":
-			if end-first > 4 && !d.speaks(b, first, end, objectiveWord) {
+			alone := h.First > first && b.toks[h.First-1].Kind == prose.Mark && b.toks[h.First-1].S != "(" // "… — kept"
+			if end-first > 4 && !alone && !d.speaks(b, first, end, objectiveWord) {
 				continue
 			}
 		case "yes", "ok":

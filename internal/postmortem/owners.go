@@ -127,7 +127,7 @@ func (d *Report) subjectOwner(b *Block, p part) string {
 	for k < p.end && (b.toks[k].Kind == prose.Number || b.toks[k].Kind == prose.Mark) && k < p.first+5 {
 		k++
 	}
-	if k+2 < p.end && d.personAt(b, k, p.end) && d.names(b, k, k+1) && !isTeam(b.toks[k].S) && len(word(b, k+1)) > 3 && strings.HasSuffix(word(b, k+1), "s") && !prose.Capital(b.Text, b.toks[k+1]) && b.toks[k+2].Kind == prose.Word && !strings.HasSuffix(b.toks[k].S, "s") {
+	if k+2 < p.end && d.personAt(b, k, p.end) && d.names(b, k, k+1) && !isTeam(b.toks[k].S) && len(word(b, k+1)) > 3 && strings.HasSuffix(word(b, k+1), "s") && !prose.Capital(b.Text, b.toks[k+1]) && b.toks[k+2].Kind == prose.Word && !strings.HasSuffix(b.toks[k].S, "s") && !d.plural(b, k+1) {
 		return b.Text[b.toks[k].Lo:b.toks[k].Hi] // "Ravi configures the watchdog"
 	}
 	for i := k + 1; i < p.end && i < k+7; i++ {
@@ -156,6 +156,25 @@ func (d *Report) subjectOwner(b *Block, p part) string {
 		}
 	}
 	return ""
+}
+
+// plural reports whether a word that ends like a verb is a noun of many with its own
+// verb behind it: "Maintenance jobs carry a window".
+func (d *Report) plural(b *Block, k int) bool {
+	if d.topics(b, k, k+1) == 0 && !d.speaks(b, k, k+1, serviceWord) {
+		return false
+	}
+	switch word(b, k+1) {
+	case "the", "a", "an", "all", "our", "its", "each", "every", "this", "that", "these", "both", "one", "two", "any", "for", "on", "in":
+		return false
+	}
+	return b.toks[k+1].Kind == prose.Word && k+2 < len(b.toks) && func() bool {
+		switch word(b, k+2) {
+		case "the", "a", "an", "all", "our", "its", "each", "every", "from", "to", "at", "in", "on", "with":
+			return true
+		}
+		return false
+	}()
 }
 
 // names reports whether tokens are a group, or one or two words that may be a

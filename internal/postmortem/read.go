@@ -159,7 +159,7 @@ func (d *Report) label(r *reader, b *Block) {
 		return
 	}
 	name := strings.TrimSpace(b.Text[:lead+n])
-	name = strings.TrimSpace(strings.TrimRight(strings.TrimRight(name, " *_\t"), ":."))
+	name = strings.TrimSpace(strings.TrimRight(strings.TrimRight(name, " *_\t"), ":. "))
 	if name == "" || timeLed(name) {
 		return
 	}

@@ -72,8 +72,9 @@ type Section struct {
 	Kind   SectionKind
 	Title  string
 	Level  int
-	Parent int // -1 for none
-	Block  int // the heading's index
+	Parent int  // -1 for none
+	Block  int  // the heading's index
+	Lifted bool `json:"-"` // its own marks put it beside its parent
 	Place  Place
 }
 

@@ -367,7 +367,7 @@ func (d *Report) aspects(b *Block, s prose.Sentence, topic prose.Class) map[stri
 	ignore := topicBit(topic) | topicBit(topicTeamwork) | topicBit(topicTest)
 	switch topic {
 	case topicDetection:
-		ignore |= topicBit(topicOnCall)
+		ignore |= topicBit(topicOnCall) | topicBit(topicCommunication)
 	case topicBackup, topicRestore:
 		ignore |= topicBit(topicBackup) | topicBit(topicRestore)
 	case topicTraining:

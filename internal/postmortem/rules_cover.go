@@ -92,13 +92,44 @@ func covers(name string, kind SectionKind) func(*linter) {
 				continue
 			}
 			s := l.subjectOf(b, first, len(b.toks))
-			if s.topics&^generic == 0 && len(s.stems) < 2 || l.covered(s, 0) || l.answered(b) {
+			if s.topics&^generic == 0 && len(s.stems) < 2 || l.covered(s, 0) && !l.unwritten(b, first) || l.answered(b) {
 				continue
 			}
 			at := l.whole(b)
 			l.find(at, nil, "no action is about this %s: %q", name, at.Text)
 		}
 	}
+}
+
+// unwritten reports whether a point is that something was never written down, and
+// no action writes it, nor is about the same thing by two words: "we had no runbook for
+// a blocked queue" is not mended by whatever else speaks of queues.
+func (l *linter) unwritten(b *Block, first int) bool {
+	lacks := false
+	for _, h := range l.within(b, first, len(b.toks), topicDocumentation) {
+		lacks = lacks || word(b, h.First-1) == "no"
+	}
+	if !lacks {
+		return false
+	}
+	s := l.subjectOf(b, first, len(b.toks))
+	for i := range l.Actions {
+		for _, x := range l.deeds(&l.Actions[i]) {
+			if x.topics.has(topicDocumentation) || x.work&(documenting|training) != 0 && s.meets(x.subject) {
+				return false
+			}
+			shared := 0
+			for k := range s.stems {
+				if x.like(k) != "" {
+					shared++
+				}
+			}
+			if shared >= 2 {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // point reports whether a block is not a point of its own: the name of a list, an

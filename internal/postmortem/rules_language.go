@@ -214,6 +214,9 @@ func (l *linter) listed(i int, b *Block, f prose.Fact) (int, string) {
 	if (f.Unit == "action" || f.Unit == "follow") && len(l.Actions) > 0 && l.in(b, Summary, Conclusion, Introduction) && !partly(b, f) && l.says(b, outageWord, recurWord, buildWord, objectiveWord, cadenceWord) || f.Unit == "action" && l.in(b, Conclusion, Summary) && len(l.Actions) > 0 && !partly(b, f) {
 		return len(l.Actions), "actions"
 	}
+	if l.in(b, Conclusion, Summary) && len(l.Actions) > 0 && !partly(b, f) && l.actionsAre(f.Unit) {
+		return len(l.Actions), "actions"
+	}
 	if f.Unit == "lesson" && l.in(b, Summary, Conclusion) {
 		n := 0
 		for _, x := range l.section(Lessons) {
@@ -226,9 +229,28 @@ func (l *linter) listed(i int, b *Block, f prose.Fact) (int, string) {
 	return 0, ""
 }
 
+// actionsAre reports whether the section of actions calls them by a name: "What we
+// change" of changes.
+func (l *linter) actionsAre(unit string) bool {
+	for _, s := range l.Sections {
+		if s.Kind != ActionItems {
+			continue
+		}
+		for _, w := range strings.Fields(bare(s.Title)) {
+			if prose.Stem(w) == unit || w == unit {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // partly reports whether only some of a list are meant.
 func partly(b *Block, f prose.Fact) bool {
 	for k := max(0, f.First-3); k < min(len(b.toks), f.End+3); k++ {
+		if b.toks[k].S == "of" && k >= f.End && (word(b, k+1) == "section" || word(b, k+1) == "chapter" || word(b, k+1) == "part") {
+			return false
+		}
 		switch b.toks[k].S {
 		case "of", "done", "most", "open", "main", "remaining", "completed", "already", "important", "first", "more", "further", "key", "more:", "preventive", "corrective", "other", "still":
 			return true
@@ -330,6 +352,9 @@ func (d *Report) partFigure(f Figure) bool {
 		switch b.toks[k].S {
 		case "of":
 			w := word(b, k+1)
+			if (w == "whom" || w == "which") && word(b, k-1) == "," {
+				return false // "212 customers, of whom 9 …": the whole
+			}
 			return w == "them" || w == "these" || w == "those" || w == "which" || w == "whom" || b.toks[min(k+1, len(b.toks)-1)].Kind == prose.Number
 		case "still", "per":
 			return true
@@ -343,6 +368,9 @@ func (d *Report) role(f Figure) string {
 	s := sentenceOf(b, f.Fact.First)
 	best, where := "", 99
 	for k := s.First; k < s.End; k++ {
+		if k >= f.Fact.End && b.toks[k].S == "of" && (word(b, k+1) == "whom" || word(b, k+1) == "which") {
+			break // "212 customers, of whom 9 wrote to us": what 9 did
+		}
 		for _, r := range figureRoles {
 			if !strings.Contains(" "+r.words+" ", " "+b.toks[k].S+" ") {
 				continue
@@ -374,7 +402,7 @@ func (d *Report) role(f Figure) string {
 func s2(b *Block) []prose.Fact {
 	var out []prose.Fact
 	for _, f := range b.facts {
-		if f.Kind == prose.CountFact {
+		if f.Kind == prose.CountFact && !(f.First > 1 && (word(b, f.First-1) == "whom" || word(b, f.First-1) == "which") && word(b, f.First-2) == "of") {
 			out = append(out, f)
 		}
 	}

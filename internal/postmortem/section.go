@@ -50,8 +50,8 @@ var headings = []struct {
 	{Recommendations, "recommendations|recommendation|suggestions|suggested improvements|proposals|we recommend|advice|proposed improvements|improvements|opportunities for improvement"},
 	{Challenges, "what could be better|what could have been better|what was difficult|what was harder than it should be|what did not go so well|what didn't go so well|went badly|bad|what we could do better|what went wrong|what did not go well|what didn't go well|what went poorly|challenges|challenge|difficulties|problems|problems encountered|obstacles|what could have gone better|what could be improved|areas for improvement|shortcomings|weaknesses|what hindered us|what hurt|what was hard|failures|issues encountered|the bad|negatives|where we struggled|pain points|what slowed us down|what made it worse|what didn't work|what did not work|gaps|struggles|setbacks|complications|areas of concern|things that went badly|things that went poorly|what did not|minuses|what bit us|what was not good|what was bad|what went not well|what went not so well|not so good|what we did badly|went badly|went wrong|what we struggled with|less good"},
 	{Successes, "what went well|what went right|what worked|what worked well|successes|success|positives|strengths|what helped|achievements|the good|things that went well|highlights|accomplishments|wins|what saved us|pluses|what we did well|bright spots|positive outcomes|what was good|went well|the positive|good"},
-	{RootCause, "root cause|root causes|root cause analysis|cause|causes|cause of the outage|cause of failure|cause of incident|cause analysis|why it happened|why did it happen|five whys|5 whys|analysis|technical analysis|fault|rca|underlying cause|what caused it|what caused the outage|what caused this|trigger and cause|trigger|technical root cause|origin|proximate cause|diagnosis|findings|the cause|why this happened|reason for outage|reason"},
-	{ObjectiveGroup, "objectives|objective|objectives and indicators|goals|targets|kpis|kpi|key performance indicators|indicators|success criteria|success indicators|slo|slos|service level objectives|service objectives|recovery objectives|sla|slas|goals and objectives|performance indicators|objectives and key results|success metrics|response objectives|what we promise|promises|commitments to clients|measures of success|aims|purpose|aim"},
+	{RootCause, "root cause|root causes|root cause analysis|cause|causes|cause of the outage|cause of failure|cause of incident|cause analysis|why it happened|why|why did it happen|five whys|5 whys|analysis|technical analysis|fault|rca|underlying cause|what caused it|what caused the outage|what caused this|trigger and cause|trigger|technical root cause|origin|proximate cause|diagnosis|findings|the cause|why this happened|reason for outage|reason"},
+	{ObjectiveGroup, "objectives|objective|objectives and indicators|goals|targets|kpis|kpi|key performance indicators|indicators|success criteria|success indicators|slo|slos|service level objectives|service levels|service level|service level agreement|service level agreements|service level performance|service objectives|recovery objectives|sla|slas|goals and objectives|performance indicators|objectives and key results|success metrics|response objectives|what we promise|promises|commitments to clients|measures of success|aims|purpose|aim"},
 	{Timeline, "timeline|time line|chronology|sequence of events|event log|incident log|log of events|order of events|timeline of events|incident timeline|events|course of events|history|key times|key timestamps|milestones|what happened when|minute by minute|logbook"},
 	{Detection, "detection|how we found out|discovery|how was it detected|how it was detected|monitoring and detection|identification|how we noticed|alerting"},
 	{Recovery, "recovery|resolution|restoration|mitigation|resolution and recovery|resolution and mitigation|how we fixed it|how it was fixed|fix|restore|service restoration|how we recovered|repair|data recovery|recovery steps|recovery actions"},
@@ -81,6 +81,9 @@ func headingTable() map[string]SectionKind {
 // bare leaves of a heading its words in lower case: no numbering, marks or
 // pictures.
 func bare(title string) string {
+	if strings.HasPrefix(title, ":") {
+		title = shortcode(title)
+	}
 	var b strings.Builder
 	for _, r := range strings.ToLower(title) {
 		switch {
@@ -116,6 +119,11 @@ func (r *reader) named(title string) SectionKind {
 	if k, is := r.table[w]; is {
 		return k
 	}
+	for _, part := range bilingual(title) { // "Timeline / Verlauf"
+		if k, is := r.table[bare(part)]; is {
+			return k
+		}
+	}
 	if len(w) >= 6 && len(w) <= 30 {
 		for _, n := range r.names {
 			if abs(len(n)-len(w)) <= 1 && n[0] == w[0] && near(n, w) {
@@ -124,6 +132,28 @@ func (r *reader) named(title string) SectionKind {
 		}
 	}
 	return NoSection
+}
+
+// bilingual are the two names of a title that is told in two languages.
+func bilingual(title string) []string {
+	parts := strings.Split(title, " / ")
+	if len(parts) != 2 || strings.TrimSpace(parts[0]) == "" || strings.TrimSpace(parts[1]) == "" {
+		return nil
+	}
+	return parts
+}
+
+// shortcode takes a chat's pictures from the front of a title: ":mag: Why".
+func shortcode(title string) string {
+	t := strings.TrimSpace(title)
+	for strings.HasPrefix(t, ":") {
+		i := strings.IndexByte(t[1:], ':')
+		if i < 1 || i > 40 || strings.ContainsAny(t[1:i+1], " \t") || strings.TrimSpace(t[i+2:]) == "" {
+			break
+		}
+		t = strings.TrimSpace(t[i+2:])
+	}
+	return t
 }
 
 // about is the kind of a heading by the longest name within it.
@@ -148,7 +178,7 @@ func (r *reader) about(title string) SectionKind {
 
 // weak names say little inside a longer heading.
 var weak = map[string]bool{
-	"cause": true, "tasks": true, "success": true, "fault": true, "reason": true, "general": true, "history": true, "scope": true, "fix": true, "facts": true, "events": true, "problems": true,
+	"cause": true, "why": true, "tasks": true, "success": true, "fault": true, "reason": true, "general": true, "history": true, "scope": true, "fix": true, "facts": true, "events": true, "problems": true,
 	"gaps": true, "details": true, "header": true, "outcome": true, "terms": true, "analysis": true, "context": true, "description": true, "the incident": true, "communication": true, "communications": true,
 	"failures": true, "closing": true, "cost": true, "origin": true, "trigger": true, "response": false, "aim": true, "purpose": true, "measures": true, "restore": true, "repair": true, "success criteria": true, "issue summary": false, "incident response": true, "handling": true, "indicators": false, "findings": true, "background": false, "follow up": true, "events log": true, "damage": true, "targets": true, "resolution": false, "alerting": true, "escalation": true, "luck": true, "challenge": true, "objective": true, "reference": true, "what did not": true, "positives": true, "before the outage": true, "before the incident": true, "similar incidents": true, "earlier incidents": true, "previous incidents": true, "past incidents": true, "related incidents": true, "early signs": true, "earlier signs": true, "known before": true, "visible before": true, "effects": true, "verdict": true, "closure": true, "intro": true,
 }

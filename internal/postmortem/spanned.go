@@ -116,17 +116,22 @@ func led(b *Block, at, first int, word string) bool {
 // beside is the one duration that stands next to a range, after it or before it,
 // with nothing else said between.
 func beside(b *Block, spans []prose.Fact, first, last prose.Fact) (prose.Fact, bool) {
-	var found []prose.Fact
+	var before, after []prose.Fact
 	for _, x := range spans {
 		switch {
-		case x.First >= last.End && quiet(b, last.End, x.First), x.End <= first.First && quiet(b, x.End, first.First):
-			found = append(found, x)
+		case x.First >= last.End && quiet(b, last.End, x.First):
+			after = append(after, x)
+		case x.End <= first.First && quiet(b, x.End, first.First):
+			before = append(before, x)
 		}
 	}
-	if len(found) != 1 {
-		return prose.Fact{}, false
+	switch { // what follows a range is its length, whatever was said before it
+	case len(after) == 1:
+		return after[0], true
+	case len(after) == 0 && len(before) == 1:
+		return before[0], true
 	}
-	return found[0], true
+	return prose.Fact{}, false
 }
 
 // quiet reports whether words between a range and a duration only tie the two
@@ -234,6 +239,8 @@ func (d *Report) headline(b *Block, s prose.Sentence) (prose.Fact, bool) {
 			return x, false
 		}
 		return x, word(b, x.Before()) != "up"
+	case d.in(b, Impact) && word(b, x.Before()) == "for" && word(b, x.End) != "of" && d.unable(b, s):
+		return x, !d.speaks(b, s.First, x.First, resolveWord) && !inPart(b, s.First, x.First)
 	case (d.in(b, Summary) || b.Section <= 0 && b.Kind == Paragraph) && word(b, x.First-1) == "for" && word(b, x.End) != "of":
 		return x, !d.speaks(b, s.First, x.First, resolveWord) && !inPart(b, s.First, x.First)
 	}

@@ -11,7 +11,7 @@ func topicWords() []prose.Entry {
 	return []prose.Entry{
 		{Class: topicBackup, Phrases: "backup*|back-up*|back up of|snapshot*|dump|dumps|pg_dump*|basebackup|base backup*|archive_command|archiv*|retention|pgbackrest|barman|wal-g|restic|bucket"},
 		{Class: topicRestore, Phrases: "restore*|restoring|restoration|recovery|recover|recovered|recovering|point-in-time|pitr|rebuild*"},
-		{Class: topicDetection, Phrases: "monitor*|alert*|alarm*|detect*|notic*|dashboard*|observab*|metric|metrics|probe|probes|pager|paging|paged|page|pages|undetected|unnoticed|tells us|tell us|told anyone|told anybody|tells anyone|tells nobody|reported to anyone|reported to anybody|reported to nobody|reported to no one|nobody heard|nobody hears|nobody saw|nobody sees|silently|no one is told|nobody is told|without being told|without telling|synthetic*|visib*|health check*|healthcheck*|heartbeat*"},
+		{Class: topicDetection, Phrases: "we learned of|we learnt of|we heard of|monitor*|alert*|alarm*|detect*|notic*|dashboard*|observab*|metric|metrics|probe|probes|pager|paging|paged|page|pages|undetected|unnoticed|tells us|tell us|told anyone|told anybody|tells anyone|tells nobody|reported to anyone|reported to anybody|reported to nobody|reported to no one|nobody heard|nobody hears|nobody saw|nobody sees|silently|no one is told|nobody is told|without being told|without telling|synthetic*|visib*|health check*|healthcheck*|heartbeat*"},
 		{Class: topicCommunication, Phrases: "status page*|statuspage*|did not know of|nobody knew of|knew of the|knew nothing|was not told|were not told|not informed|learned of|learnt of|communicat*|inform|informed|informing|updates to|stakeholder*|told|announc*|customer update*|status update*|client update*|messaging|notification*|channel|channels|war room|bridge|said to clients|information flow|flow of information|misunderst*|coordinat*|call tree|escalation tree|contact list*|liaison"},
 		{Class: topicDocumentation, Phrases: "document*|runbook*|playbook*|wiki|procedure*|manual|manuals|instructions|written down|handbook*|checklist*|guide|guides|diagram*|readme"},
 		{Class: topicTraining, Phrases: "training*|trained|train|untrained|practis*|practic*|exercise*|rehears*|workshop*|game day*|gameday*|tabletop*|experience*|knowledge|skills|unfamiliar|never done|never run|training drill*|fire drill*"},
@@ -34,7 +34,7 @@ func topicWords() []prose.Entry {
 		{Class: topicLog, Phrases: "wal|archiv*|archive_command|log shipping|slot|slots|replication slot*|segment|segments|binlog*|redo"},
 		{Class: topicTest, Phrases: "test*|untested|verif*|unverified|rehears*|validat*|staging|proof|proved|prove|checked|drill*"},
 		{Class: topicConnections, Phrases: "connection*|pool|pools|pooling|pooler|pgbouncer|max_connections|sessions|idle in transaction"},
-		{Class: topicReplication, Phrases: "replicat*|replica*|lag|lags|lagged|standby*|asynchronous*|synchronous*|async|streaming"},
+		{Class: topicReplication, Phrases: "replicat*|replica*|lag|lags|lagged|replay*|standby*|asynchronous*|synchronous*|async|streaming"},
 		{Class: topicLoad, Phrases: "load|traffic|spike*|surge*|peak|peaks|black friday|rate limit*|rate-limit*|throttl*|requests per|ddos|shed*|burst*|campaign"},
 		{Class: topicHardware, Phrases: "hardware|psu|power|ups|fan|memory module*|controller|firmware|bios|motherboard|chassis|cooling|rack|racks|data centre*|datacenter*|data center*|battery|cpu|kernel|driver|drivers|nic|disk controller"},
 		{Class: topicTime, Phrases: "ntp|clock skew|clock drift|time sync*|chrony|leap second|daylight saving|timezone handling"},
