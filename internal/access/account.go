@@ -36,9 +36,6 @@ type Account struct {
 	Rev      int64  `json:"-"`                  // grows with each change; 0 for one that is not kept yet
 }
 
-// admin reports whether it may give access to others.
-func (a Account) admin() bool { return !a.Disabled && a.Everywhere == Admin }
-
 // Pass lets in whoever holds its secret. The secret itself is kept nowhere.
 type Pass struct {
 	ID      string    `json:"id"`

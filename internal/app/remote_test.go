@@ -167,7 +167,9 @@ func TestTheClientKnowsTheWholeAPI(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	alerts, err = c.Alerts(ctx, nobody, server.AlertQuery{ID: a.ID})
-	ok("alert", err)
+	if ok("alert", err); len(alerts) != 1 || alerts[0].ID != a.ID {
+		t.Errorf("%+v", alerts)
+	}
 	s, err := c.Silence(ctx, nobody, alert.Silence{Target: "shop", Reason: "r", Until: time.Now().Add(time.Hour)})
 	ok("silence", err)
 	silences, err := c.Silences(ctx, nobody)

@@ -163,7 +163,7 @@ func showAction(w io.Writer, x app.Action) {
 
 // itemFlags are what an action says; set fills in those that were given.
 type itemFlags struct {
-	owner, team, due, kind, priority, incident, source, sourceText, check string
+	owner, team, due, kind, priority, incident, source, sourceText string
 }
 
 func (f *itemFlags) add(g *globals, c *cobra.Command) {

@@ -289,11 +289,6 @@ func (v *visitor) send(path string, form url.Values) (status int, page string, e
 	return read(res, err)
 }
 
-func (v *visitor) get(path string) (status int, page string, err error) {
-	res, err := v.http.Get(v.base + path)
-	return read(res, err)
-}
-
 func read(res *http.Response, err error) (int, string, error) {
 	if err != nil {
 		return 0, "", err

@@ -95,7 +95,7 @@ func (s *Site) openIncident(q asked) (string, error) {
 	if o.since != "" {
 		t, err := readMoment(o.since, q.now)
 		if err != nil {
-			o.wrong["since"] = err.Error()
+			o.wrong["since"] = sentence(err)
 		}
 		n.Since = t
 	}
@@ -117,6 +117,9 @@ func (s *Site) openIncident(q asked) (string, error) {
 	return "", again{v}
 }
 
+// errMoment is what is wrong with a moment that somebody typed.
+var errMoment = errors.New("write it like 02:14, or 2026-11-27 02:14, in UTC")
+
 // readMoment reads 02:14, today or, where that is still to come, yesterday; or
 // 2026-11-27 02:14. Both are in UTC.
 func readMoment(text string, now time.Time) (time.Time, error) {
@@ -126,7 +129,7 @@ func readMoment(text string, now time.Time) (time.Time, error) {
 	}
 	t, err := time.Parse("15:04", text)
 	if err != nil {
-		return time.Time{}, errors.New("Write it like 02:14, or 2026-11-27 02:14, in UTC.") //nolint:staticcheck // a page shows it
+		return time.Time{}, errMoment
 	}
 	out := time.Date(now.Year(), now.Month(), now.Day(), t.Hour(), t.Minute(), 0, 0, time.UTC)
 	if out.After(now) {

@@ -78,7 +78,7 @@ func (s *Site) simulate(q asked, c *calendar) error {
 	ask := server.PageQuery{Target: c.asked.target, Team: c.asked.team, Severity: alert.Severity(c.asked.severity)}
 	if c.asked.at != "" {
 		if ask.At, err = readMoment(c.asked.at, q.now); err != nil {
-			c.wrong = err.Error()
+			c.wrong = sentence(err)
 			return nil
 		}
 	}
