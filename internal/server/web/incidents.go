@@ -221,7 +221,7 @@ func (s *Site) publish(q asked) (string, error) {
 		}
 		switch {
 		case err != nil:
-			u.wrong["next"] = err.Error()
+			u.wrong["next"] = sentence(err)
 		case !t.After(q.now):
 			u.wrong["next"] = "This has passed already."
 		}
