@@ -26,11 +26,17 @@ func askOf(id string, q server.RecoveryAsk) RecoveryAsk {
 	return RecoveryAsk{Incident: id, Target: q.Target, Reason: q.Reason, To: strings.TrimSpace(q.To), Into: strings.TrimSpace(q.Into), Answers: q.Answers}
 }
 
-// recoverable is an incident in which somebody may recover, here.
-func (d *desk) recoverable(who access.Principal, id string) (*incident.State, error) {
+// recoverable is an incident in which somebody may recover a target, here. An
+// incident may be about targets of several teams: that somebody works in it lets
+// them recover their own.
+func (d *desk) recoverable(who access.Principal, id string, of func(*incident.State) string) (*incident.State, error) {
 	s, err := d.find(who, id, access.Respond)
-	switch {
-	case err != nil:
+	if err != nil {
+		return s, err
+	}
+	name := of(s)
+	switch err := allowed(d.roleOn(who, name), access.Respond, "target", name); {
+	case name != "" && err != nil:
 		return s, err
 	case d.o.WaysBack == nil:
 		return s, fmt.Errorf("%w: this server recovers nothing", server.ErrRefused)
@@ -38,6 +44,27 @@ func (d *desk) recoverable(who access.Principal, id string) (*incident.State, er
 		return s, fmt.Errorf("%w: %w: recover on the one that does", server.ErrRefused, errNotLeading)
 	}
 	return s, nil
+}
+
+// asksFor is the target that is asked about; empty where that is not said, which
+// is refused later.
+func asksFor(q server.RecoveryAsk) func(*incident.State) string {
+	return func(s *incident.State) string {
+		if q.Target == "" && len(s.Targets) == 1 {
+			return s.Targets[0]
+		}
+		return q.Target
+	}
+}
+
+// recovers is the target of a run; empty for a run that there is not.
+func recovers(run string) func(*incident.State) string {
+	return func(s *incident.State) string {
+		if r := s.Recovery(run); r != nil {
+			return r.Target
+		}
+		return ""
+	}
 }
 
 // errOfRecovery turns what was asked wrongly into a refusal.
@@ -51,7 +78,7 @@ func errOfRecovery(err error) error {
 // WaysBack implements server.Recoverer.
 func (d *desk) WaysBack(ctx context.Context, who access.Principal, id string, q server.RecoveryAsk) (server.RecoveryOffer, error) {
 	d.follow.catchUp(ctx)
-	s, err := d.recoverable(who, id)
+	s, err := d.recoverable(who, id, asksFor(q))
 	if err != nil {
 		return server.RecoveryOffer{}, err
 	}
@@ -65,7 +92,7 @@ func (d *desk) WaysBack(ctx context.Context, who access.Principal, id string, q 
 // ChooseWay implements server.Recoverer.
 func (d *desk) ChooseWay(ctx context.Context, who access.Principal, id string, q server.RecoveryAsk, way recovery.Name) (server.IncidentView, error) {
 	d.follow.catchUp(ctx)
-	s, err := d.recoverable(who, id)
+	s, err := d.recoverable(who, id, asksFor(q))
 	if err != nil {
 		return server.IncidentView{}, err
 	}
@@ -78,7 +105,7 @@ func (d *desk) ChooseWay(ctx context.Context, who access.Principal, id string, q
 // ConfirmWay implements server.Recoverer.
 func (d *desk) ConfirmWay(ctx context.Context, who access.Principal, id, run, typed string) (server.IncidentView, error) {
 	d.follow.catchUp(ctx)
-	s, err := d.recoverable(who, id)
+	s, err := d.recoverable(who, id, recovers(run))
 	if err != nil {
 		return server.IncidentView{}, err
 	}
@@ -95,7 +122,7 @@ func (d *desk) ConfirmWay(ctx context.Context, who access.Principal, id, run, ty
 // StepDone implements server.Recoverer.
 func (d *desk) StepDone(ctx context.Context, who access.Principal, id, run, step, detail string) (server.IncidentView, error) {
 	d.follow.catchUp(ctx)
-	s, err := d.recoverable(who, id)
+	s, err := d.recoverable(who, id, recovers(run))
 	if err != nil {
 		return server.IncidentView{}, err
 	}
@@ -109,7 +136,7 @@ func (d *desk) StepDone(ctx context.Context, who access.Principal, id, run, step
 // GoOn implements server.Recoverer.
 func (d *desk) GoOn(ctx context.Context, who access.Principal, id, run string) (server.IncidentView, error) {
 	d.follow.catchUp(ctx)
-	s, err := d.recoverable(who, id)
+	s, err := d.recoverable(who, id, recovers(run))
 	if err != nil {
 		return server.IncidentView{}, err
 	}
@@ -128,7 +155,7 @@ func (d *desk) GoOn(ctx context.Context, who access.Principal, id, run string) (
 // GiveUp implements server.Recoverer.
 func (d *desk) GiveUp(ctx context.Context, who access.Principal, id, run, why string) (server.IncidentView, error) {
 	d.follow.catchUp(ctx)
-	s, err := d.recoverable(who, id)
+	s, err := d.recoverable(who, id, recovers(run))
 	if err != nil {
 		return server.IncidentView{}, err
 	}

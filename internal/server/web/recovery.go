@@ -67,11 +67,17 @@ func (s *Site) waysPage(q asked, ask server.RecoveryAsk, refused string) (view, 
 	if err != nil {
 		return view{}, err
 	}
+	of := []string{ask.Target}
 	if ask.Target == "" && len(v.Targets) > 0 {
-		ask.Target = v.Targets[0]
+		of = v.Targets // the first that they may recover
 	}
-	c := choosing{incident: v, ask: ask, refused: refused}
-	c.RecoveryOffer, err = s.recoverer().WaysBack(q.Context(), q.who, v.ID, ask)
+	c := choosing{incident: v, refused: refused}
+	for _, ask.Target = range of {
+		c.ask = ask
+		if c.RecoveryOffer, err = s.recoverer().WaysBack(q.Context(), q.who, v.ID, ask); !errors.Is(err, server.ErrNotFound) {
+			break
+		}
+	}
 	if errors.Is(err, server.ErrRefused) && refused == "" {
 		c.refused, err = sentence(errors.New(strings.TrimPrefix(err.Error(), server.ErrRefused.Error()+": "))), nil
 	}
