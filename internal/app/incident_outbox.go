@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,9 @@ type updateBox struct {
 	pager *pager
 	log   *slog.Logger
 	sends sync.WaitGroup
+	// link makes the address that acknowledges an update; nil, or an empty answer,
+	// for none.
+	link func(incident, update, reader string, now time.Time) string
 
 	mu  sync.Mutex
 	all map[string]*UpdateDelivery // by ID: not ended, or ended and not written down
@@ -109,6 +113,9 @@ func (b *updateBox) work(ctx context.Context, incidents []*incident.State, now t
 		case d.State == alert.Waiting && !d.NotBefore.After(now):
 			d.flying = true
 			m := d.message(now)
+			if b.link != nil && d.acknowledged() {
+				m.AckURL = b.link(d.Incident, d.Update, d.reader(), now)
+			}
 			b.sends.Go(func() { b.attempt(ctx, d, m) })
 		case d.State != alert.Waiting:
 			if b.told(incidents, d) {
@@ -197,6 +204,15 @@ func (d *UpdateDelivery) message(now time.Time) alert.Message {
 	}
 	return m
 }
+
+// acknowledged reports that its reader is asked to say that they have read it.
+// Clients are not.
+func (d *UpdateDelivery) acknowledged() bool {
+	return !d.Notice && d.Update != "" && (d.Audience == incident.Responders || d.Audience == incident.Teams)
+}
+
+// reader is who it is sent to: a person, or a contact that is nobody's own.
+func (d *UpdateDelivery) reader() string { return cmp.Or(d.Person, d.Contact.ID) }
 
 // attempt tries once and stores what came of it.
 func (b *updateBox) attempt(ctx context.Context, d *UpdateDelivery, m alert.Message) {

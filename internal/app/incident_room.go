@@ -56,6 +56,7 @@ type incidentRoom struct {
 func (r *running) startIncidents(ctx context.Context) *updateBox {
 	m := newIncidentRoom(r.o.Incidents, r.state, r.pager, r.log)
 	m.redact = redactor(r.o.Secrets)
+	m.box.link = r.doors.updateLink
 	m.restorable = func(id string) time.Time {
 		for _, w := range r.targets {
 			if string(w.Target) == id {

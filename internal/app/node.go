@@ -236,7 +236,9 @@ func (n *node) doors() server.Doors {
 			}
 			return n.passOnLink(ctx, token)
 		},
-		Calendar: func(token string, now time.Time) ([]byte, error) { return n.o.calendar(n.key, token, now) },
-		Peer:     n.answerPeer,
+		ShowUpdate: n.showUpdate,
+		ReadUpdate: n.readUpdate,
+		Calendar:   func(token string, now time.Time) ([]byte, error) { return n.o.calendar(n.key, token, now) },
+		Peer:       n.answerPeer,
 	}
 }

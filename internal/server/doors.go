@@ -22,6 +22,9 @@ type Doors struct {
 	// Show is what a link is about; Acknowledge does what it is for.
 	Show        func(token string) (Acknowledgement, error)
 	Acknowledge func(ctx context.Context, token string) (Acknowledgement, error)
+	// ShowUpdate is the update that a link is about; ReadUpdate acknowledges it.
+	ShowUpdate func(ctx context.Context, token string) (Reading, error)
+	ReadUpdate func(ctx context.Context, token string) (Reading, error)
 	// Calendar is an iCalendar feed by its token.
 	Calendar func(token string, now time.Time) ([]byte, error)
 	// Peer answers a question of another node, as JSON.
@@ -74,6 +77,7 @@ func (s *Server) doors(mux *patterns) {
 	if d.Calendar != nil {
 		mux.HandleFunc("GET /calendar/{token}", s.calendar)
 	}
+	s.updateDoors(mux)
 	if d.Show != nil && d.Acknowledge != nil {
 		mux.HandleFunc("GET /ack.css", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/css; charset=utf-8")
@@ -183,10 +187,5 @@ func (s *Server) acknowledgement(w http.ResponseWriter, r *http.Request, a Ackno
 		text(w, http.StatusInternalServerError, "the page could not be drawn\n")
 		return
 	}
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Referrer-Policy", "no-referrer") // the address is a capability
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
-	w.WriteHeader(code)
-	_, _ = w.Write(out.Bytes()) // the reader went away
+	byLink(w, code, out.Bytes())
 }
