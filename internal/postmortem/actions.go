@@ -491,10 +491,19 @@ var checkMarks = [][]string{
 	{"done", "if"}, {"done", "once"}, {"passes", "when"}, {"done", "means"}, {"done", ":"}, {"exit", "criterion"}, {"exit", "criteria"}, {"and", "prove"}, {"and", "verify"}, {"and", "test"}, {"and", "confirm"}, {"demonstrated", "by"}, {"shown", "by"}, {"tested", "by"}, {"success", "is"}, {"accepted", "when"}, {"counts", "as", "done"}, {"validation", ":"}, {"is", "done", "as", "soon"}, {"tracked", "by"}, {"complete", "once"}, {"completed", "once"}, {"check", "is"}, {"proof", "is"}, {"will", "be", "checked"}, {"will", "be", "verified"}, {"measured", "with"}, {"considered", "done"}, {"considered", "finished"}, {"criterion", ":"}, {"success", "criterion"}, {"success", "criteria"}, {"success", "measure"}, {"definition", "of", "done"}, {"is", "finished", "when"}, {"ready", "when"}, {"verifiable", "by"}, {"proven", "when"}, {"proved", "when"}, {"tested", "with"}, {"tested", "in"}, {"closes", "when"}, {"closes", "once"}, {"checkable", "by"}, {"evidenced", "by"}, {"we", "will", "know"}, {"success", "looks", "like"}, {"ends", "when"}, {"seen", "by"}, {"judged", "by"}, {"proof", "that"}, {"test", "is"}, {"fulfilled", "when"}, {"checked", "with"}, {"checked", "when"}, {"checked", "in"}, {"evidence", "is"}, {"confirmed", "when"}, {"confirmed", "with"}, {"effective", "when"}, {"effective", "if"}, {"effectiveness", ":"},
 }
 
+// checksByWord are the same by their first word.
+var checksByWord = func() map[string][][]string {
+	out := map[string][][]string{}
+	for _, m := range checkMarks {
+		out[m[0]] = append(out[m[0]], m)
+	}
+	return out
+}()
+
 func (d *Report) inlineCheck(b *Block, p part) (string, int) {
 	end := b.toks[p.end-1].Hi
 	for k := p.first; k < p.end; k++ {
-		for _, m := range checkMarks {
+		for _, m := range checksByWord[b.toks[k].S] {
 			if k+len(m) >= p.end {
 				continue
 			}

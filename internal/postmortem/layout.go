@@ -9,6 +9,7 @@ type reader struct {
 	doc   *Report
 	table map[string]SectionKind
 	names []string
+	order map[SectionKind]int // in which kinds win
 	list  int
 	para  *Block   // the paragraph or item that a next line may go on
 	last  int      // length of the last line of it

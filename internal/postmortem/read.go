@@ -18,7 +18,10 @@ func Read(name string, src []byte) *Report {
 			d.lines = append(d.lines, i+1)
 		}
 	}
-	r := &reader{doc: d, table: headingTable(), src: d.comments()}
+	r := &reader{doc: d, table: headingTable(), order: map[SectionKind]int{}, src: d.comments()}
+	for i, h := range headings {
+		r.order[h.kind] = i
+	}
 	for n := range r.table {
 		r.names = append(r.names, n)
 	}

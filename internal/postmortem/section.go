@@ -164,16 +164,30 @@ func (r *reader) about(title string) SectionKind {
 	if len(title) > 120 {
 		return NoSection
 	}
-	w := " " + bare(title) + " "
-	for _, h := range headings {
-		for _, n := range strings.Split(h.names, "|") {
-			if weak[n] || !strings.Contains(w, " "+n+" ") {
+	const longest = 8 // words of a name
+	w := bare(title)
+	var from [longest]int // where the last words begin, by turns
+	found, best, n := NoSection, len(headings), 0
+	for i := 0; i <= len(w); i++ {
+		if i == 0 || w[i-1] == ' ' {
+			from[n%longest] = i
+			n++
+		}
+		if i < len(w) && w[i] != ' ' {
+			continue
+		}
+		for k := max(0, n-longest); k < n; k++ {
+			name := w[from[k%longest]:i]
+			kind, is := r.table[name]
+			if !is || weak[name] {
 				continue
 			}
-			return h.kind
+			if at := r.order[kind]; at < best {
+				found, best = kind, at
+			}
 		}
 	}
-	return NoSection
+	return found
 }
 
 // weak names say little inside a longer heading.
