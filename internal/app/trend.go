@@ -14,6 +14,7 @@ import (
 	"github.com/refloat-db/refloat/internal/incident"
 	"github.com/refloat-db/refloat/internal/journal"
 	"github.com/refloat-db/refloat/internal/monitor"
+	"github.com/refloat-db/refloat/internal/status"
 	"github.com/refloat-db/refloat/internal/trend"
 )
 
@@ -91,8 +92,9 @@ func (a *App) trendFacts(ctx context.Context, now time.Time) (trend.Facts, []jou
 			since[string(x.Target)] = x.StartedAt
 		}
 	}
+	blind := blindSpans(entries, now)
 	for _, name := range a.Targets() {
-		t := trend.Target{Name: name, Objectives: objectives(a.cfg.Targets[name]), Since: since[name]}
+		t := trend.Target{Name: name, Objectives: objectives(a.cfg.Targets[name]), Since: since[name], Unwatched: !a.cfg.Targets[name].Watch.Enabled, Blind: blind[name]}
 		if t.Since.IsZero() {
 			t.Since = now // nothing was ever heard of it
 		}
@@ -128,6 +130,33 @@ func watchedSpans(entries []journal.Entry, runs bool, now time.Time) []trend.Spa
 		last = now
 	}
 	end(last)
+	return out
+}
+
+// blindSpans are when a server ran and could not tell whether a target served, by
+// target. Its alarm comes after it has seen nothing for a while.
+func blindSpans(entries []journal.Entry, now time.Time) map[string][]trend.Span {
+	out, since := map[string][]trend.Span{}, map[string]time.Time{}
+	for _, e := range entries {
+		name, is := strings.CutPrefix(e.Subject, "target/")
+		var a struct {
+			Code string `json:"code"`
+		}
+		if !is || e.Kind != "alarm.raised" && e.Kind != "alarm.cleared" || json.Unmarshal(e.Body, &a) != nil || a.Code != status.AlarmBlind {
+			continue
+		}
+		from, open := since[name]
+		switch {
+		case e.Kind == "alarm.raised" && !open:
+			since[name] = e.Time.Add(-monitor.BlindAfter)
+		case e.Kind == "alarm.cleared" && open:
+			out[name] = append(out[name], trend.Span{From: from, Until: e.Time})
+			delete(since, name)
+		}
+	}
+	for name, from := range since {
+		out[name] = append(out[name], trend.Span{From: from, Until: now})
+	}
 	return out
 }
 

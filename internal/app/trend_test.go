@@ -67,3 +67,20 @@ func TestTheJournalIsRead(t *testing.T) {
 		}
 	}
 }
+
+// The time in which a target could not be seen is in the journal as an alarm.
+func TestWhenNobodySawIsRead(t *testing.T) {
+	at := time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC)
+	entry := func(hours int, subject, kind, body string) journal.Entry {
+		return journal.Entry{Time: at.Add(time.Duration(hours) * time.Hour), Actor: "server", Subject: subject, Kind: kind, Body: json.RawMessage(body)}
+	}
+	got := blindSpans([]journal.Entry{
+		entry(1, "target/shop", "alarm.raised", `{"code":"log-gap"}`), entry(2, "target/shop", "alarm.raised", `{"code":"watch-blind"}`),
+		entry(3, "target/shop", "alarm.cleared", `{"code":"log-gap","key":"*"}`), entry(4, "target/shop", "alarm.cleared", `{"code":"watch-blind","key":"*"}`),
+		entry(5, "target/mail", "alarm.raised", `{"code":"watch-blind"}`),
+	}, at.Add(7*time.Hour))
+	want := 2*time.Hour + monitor.BlindAfter
+	if len(got) != 2 || len(got["shop"]) != 1 || len(got["mail"]) != 1 || got["shop"][0].Length() != want || got["mail"][0].Length() != want {
+		t.Errorf("%+v", got)
+	}
+}

@@ -69,7 +69,8 @@ func targetReport(p Span, t Target, f Facts, now time.Time) TargetReport {
 // of what is known to have been an outage also where nobody did.
 func (r *TargetReport) served(care Span, t Target, f Facts, now time.Time) {
 	var seen, downSeen time.Duration
-	for _, w := range f.Watched {
+	looked := t.looked(f.Watched)
+	for _, w := range looked {
 		seen += w.within(care).Length()
 	}
 	for _, o := range f.Outages {
@@ -79,14 +80,42 @@ func (r *TargetReport) served(care Span, t Target, f Facts, now time.Time) {
 		}
 		r.Outages = append(r.Outages, o)
 		r.Down += s.Length()
-		for _, w := range f.Watched {
+		for _, w := range looked {
 			downSeen += w.within(s).Length()
 		}
 	}
-	if seen += r.Down - downSeen; seen > 0 {
+	if seen += r.Down - downSeen; seen > 0 && !t.Unwatched {
 		a := 1 - float64(r.Down)/float64(seen)
 		r.Availability = &a
 	}
+}
+
+// looked is when somebody could tell whether the target serves: while a server ran
+// that watched it, and was not blind.
+func (t Target) looked(watched []Span) []Span {
+	if t.Unwatched {
+		return nil
+	}
+	out := slices.Clone(watched)
+	for _, b := range t.Blind {
+		var rest []Span
+		for _, w := range out {
+			for _, part := range []Span{{w.From, earlier(w.Until, b.From)}, {later(w.From, b.Until), w.Until}} {
+				if part.Length() > 0 {
+					rest = append(rest, part)
+				}
+			}
+		}
+		out = rest
+	}
+	return out
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // proven follows the age of the last good proof through the period.

@@ -87,6 +87,8 @@ type Target struct {
 	Name       string
 	Objectives proof.Objectives
 	Since      time.Time // it has been in care since; zero for longer than is known
+	Unwatched  bool      // the configuration does not want it looked at
+	Blind      []Span    // in which a server ran and could not see it, apart and in order
 }
 
 // Outage is a confirmed span in which a target did not serve.

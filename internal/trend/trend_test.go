@@ -164,6 +164,29 @@ func TestNothingIsKnown(t *testing.T) {
 
 // However outages, watching and proofs fall, shares are shares, and the parts of
 // a period add up to it.
+// A server that runs says nothing of a target that it does not look at, or cannot
+// see: that time is neither good nor bad.
+func TestWhatWasNotSeenIsNotAvailable(t *testing.T) {
+	from := time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC)
+	p := Days(from, from.AddDate(0, 0, 10))
+	hour := func(n int) time.Time { return from.Add(time.Duration(n) * time.Hour) }
+	f := Facts{
+		Targets: []Target{{Name: "shop", Blind: []Span{{hour(10), hour(20)}, {hour(30), hour(40)}}}, {Name: "off", Unwatched: true}, {Name: "dark", Blind: []Span{{hour(-1), hour(300)}}}},
+		Watched: []Span{{hour(0), hour(15)}, {hour(20), hour(50)}},
+		Outages: []Outage{{Target: "shop", From: hour(8), Until: hour(12)}},
+	}
+	r := Make(p, f, hour(240))
+	// Seen for 0-10, 20-30 and 40-50, and known to be down until 12.
+	if a := r.Targets[0].Availability; a == nil || math.Abs(*a-(1-4.0/32)) > 1e-9 {
+		t.Errorf("availability %v, not %v", a, 1-4.0/32)
+	}
+	for _, x := range r.Targets[1:] {
+		if x.Availability != nil {
+			t.Errorf("%s is said to have served for %v of the time, and nobody saw it", x.Name, *x.Availability)
+		}
+	}
+}
+
 func TestPartsAddUp(t *testing.T) {
 	p := QuarterOf(time.Date(2023, 10, 5, 0, 0, 0, 0, berlin))
 	rapid.Check(t, func(t *rapid.T) {
