@@ -253,10 +253,8 @@ func (l *lead) work(ctx, term context.Context, fence int64, why string) error {
 	if o.Paging.Sender != nil {
 		o.Paging.Sender = leadSender{o.Paging.Sender, term, may}
 	}
-	if p := o.StatusPage; p != nil && p.Mail != nil {
-		page := *p
-		page.Mail = leadSender{p.Mail, term, may}
-		o.StatusPage = &page
+	if p := o.StatusPage; p != nil {
+		o.StatusPage = p.guarded(term, may)
 	}
 	if err := l.n.begin(ctx, o, state); err != nil {
 		if term.Err() != nil || ctx.Err() != nil {

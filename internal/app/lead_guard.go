@@ -3,9 +3,11 @@ package app
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/refloat-db/refloat/internal/alert"
+	"github.com/refloat-db/refloat/internal/statuspage"
 	"github.com/refloat-db/refloat/internal/store/pgstore"
 )
 
@@ -85,4 +87,32 @@ func (g leadSender) Send(ctx context.Context, m alert.Message) (alert.Receipt, e
 	defer cancel()
 	defer context.AfterFunc(g.term, cancel)()
 	return g.to.Send(ctx, m)
+}
+
+// guarded guards what clients see in the same way: a page of an old leader would
+// take the place of a newer one, and its message to an endpoint would be the second.
+func (o StatusPageOptions) guarded(term context.Context, may func(context.Context) error) *StatusPageOptions {
+	if o.Mail != nil {
+		o.Mail = leadSender{o.Mail, term, may}
+	}
+	o.May = func(ctx context.Context) (context.Context, context.CancelFunc, error) {
+		if err := may(ctx); err != nil {
+			return nil, nil, err
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		stop := context.AfterFunc(term, cancel)
+		return ctx, func() { stop(); cancel() }, nil
+	}
+	o.Places = slices.Clone(o.Places)
+	for i, p := range o.Places {
+		o.Places[i].Write = func(ctx context.Context, all []statuspage.File) error {
+			ctx, done, err := o.May(ctx)
+			if err != nil {
+				return err
+			}
+			defer done()
+			return p.Write(ctx, all)
+		}
+	}
+	return &o
 }

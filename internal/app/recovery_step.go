@@ -51,6 +51,9 @@ func (w *stepWork) do(ctx context.Context) (detail, output string, err error) {
 		output, err = w.command(ctx, t.Recovery.RestartWords, t)
 		return "it ended well", output, err
 	case recovery.StepStart:
+		if detail = w.startedBefore(); detail != "" {
+			return detail, "", nil
+		}
 		if err := w.mayStart(o); err != nil {
 			return "", "", err
 		}
@@ -126,6 +129,21 @@ func (w *stepWork) sameCluster(o RecoveryOffer, dir string) bool {
 	}
 	_, err := restore.Look(dir, true, o.facts.Latest.Value.Backup.SystemID)
 	return err == nil
+}
+
+// startedBefore says that this step has started the server, and was cut off before
+// that could be written down; empty when it has not. What was restored is verified
+// before it is started, so that a server that runs on it is the one of this run.
+func (w *stepWork) startedBefore() string {
+	v := w.recovery()
+	if !w.again || v.Verification == nil || v.Verification.Verdict != string(Proven) {
+		return ""
+	}
+	pid, lives := restore.LiveServer(v.Into)
+	if !lives {
+		return ""
+	}
+	return fmt.Sprintf("a server runs on %s (process %d): it was started before", v.Into, pid)
 }
 
 // mayStart refuses to start a second primary that nobody asked for.

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -168,6 +169,31 @@ func TestNothingIsStartedUnverifiedOrBesideAPrimary(t *testing.T) {
 		err := w.mayStart(RecoveryOffer{Cards: []RecoveryCard{c.card}})
 		if (err == nil) != (c.says == "") || err != nil && (!errors.Is(err, incident.ErrRefused) || !strings.Contains(err.Error(), c.says)) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A run that was killed after it had started the server and before it said so goes
+// on, and does not take that server for a second one.
+func TestAServerThatWasStartedBefore(t *testing.T) {
+	dir := t.TempDir()
+	pid := fmt.Sprintf("%d\n%s\n", os.Getpid(), dir)
+	if err := os.WriteFile(filepath.Join(dir, "postmaster.pid"), []byte(pid), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		again   bool
+		verdict string
+		into    string
+		want    bool
+	}{
+		"again": {true, "proven", dir, true}, "the first time": {false, "proven", dir, false},
+		"not verified": {true, "inconclusive", dir, false}, "nothing runs": {true, "proven", t.TempDir(), false},
+	} {
+		v := incident.Recovery{RecoveryChosen: incident.RecoveryChosen{Run: "r1", Target: "shop", Into: c.into}, Verification: &incident.RecoveryVerified{Verdict: c.verdict}}
+		w := &stepWork{again: c.again, runner: &runner{run: "r1", x: Incident{Recoveries: []incident.Recovery{v}}}}
+		if got := w.startedBefore(); (got != "") != c.want {
+			t.Errorf("%s: %q", name, got)
 		}
 	}
 }

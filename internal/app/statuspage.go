@@ -40,6 +40,9 @@ type StatusPageOptions struct {
 	Places                    []statusPlace // where its files go, beside the state directory
 	Mail                      alert.Sender  // to subscribers; nil for none
 	AllowPrivate              bool          // endpoints of subscribers
+	// May lets this node act for the time of the context that it gives, which is to
+	// be ended; nil where it always may.
+	May func(ctx context.Context) (context.Context, context.CancelFunc, error)
 }
 
 // announcedWork is planned work with the words for clients.

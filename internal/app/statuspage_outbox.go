@@ -198,6 +198,14 @@ func (b *subscriptions) attempt(ctx context.Context, d statuspage.Delivery, id s
 
 func (b *subscriptions) deliver(ctx context.Context, d statuspage.Delivery) (said string, err error) {
 	if d.Subscriber.Via == statuspage.ByWebhook {
+		if b.o.May != nil {
+			limited, done, err := b.o.May(ctx)
+			if err != nil {
+				return "", err
+			}
+			defer done()
+			ctx = limited
+		}
 		return b.post(ctx, d)
 	}
 	if b.o.Mail == nil {
