@@ -130,10 +130,15 @@ func (d *desk) careOf(name string) *Care {
 func (d *desk) roleAt(who access.Principal, s *incident.State) access.Role {
 	teams := make([]string, 0, 1+len(s.Targets))
 	for _, t := range s.Targets {
-		teams = append(teams, d.teamOf(t))
+		if d.careOf(t) != nil { // one that is not in care makes it no business of every team
+			teams = append(teams, d.teamOf(t))
+		}
 	}
-	if s.Team != "" || len(teams) == 0 {
+	if s.Team != "" || len(s.Targets) == 0 {
 		teams = append(teams, s.Team)
+	}
+	if len(teams) == 0 && who.Everywhere != "" {
+		teams = append(teams, "") // of nobody any more
 	}
 	return roleIn(who, teams)
 }

@@ -3,6 +3,8 @@ package app
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -319,7 +321,11 @@ func (d *desk) Silence(ctx context.Context, who access.Principal, s alert.Silenc
 	case s.Target == "" && s.Code == "" && s.Key == "":
 		return s, fmt.Errorf("%w: name a target or a code: nothing silences everything", server.ErrRefused)
 	}
-	s.ID, s.Owner, s.Reason = cmp.Or(server.Once(ctx), newID()), who.Name, strings.TrimSpace(s.Reason) // asked for twice, it is one
+	s.ID, s.Owner, s.Reason = newID(), who.Name, strings.TrimSpace(s.Reason)
+	if key := server.Once(ctx); key != "" { // asked for twice, it is one; nobody's key names what another asked for
+		sum := sha256.Sum256([]byte(who.Name + "\n" + key))
+		s.ID = hex.EncodeToString(sum[:16])
+	}
 	err := d.setSilence(ctx, s)
 	d.follow.catchUp(ctx)
 	return s, err
@@ -347,7 +353,7 @@ func (d *desk) EndSilence(ctx context.Context, who access.Principal, id string) 
 	if err := d.setSilence(ctx, s); err != nil {
 		return err
 	}
-	d.note(ctx, who, "silence/"+id, "silence.ended", map[string]string{"by": who.Name})
+	d.note(ctx, who, "silence/"+id, "silence.ended", map[string]string{"by": who.Name, "target": s.Target})
 	return nil
 }
 

@@ -35,10 +35,12 @@ func (d *desk) sees(ctx context.Context, who access.Principal, e journal.Entry) 
 	}
 	switch kind {
 	case "target", "job":
-		return who.Has(access.View, d.teamOf(name))
-	case "incident":
+		return d.roleOn(who, name) != "" // nor, for one team, of what is in nobody's care any more
+	case "incident", "postmortem":
 		s := d.follow.incident(name)
 		return s != nil && d.roleAt(who, s) != ""
+	case "action":
+		return false // of another team, perhaps
 	case "alert":
 		team, known := d.homeOfAlert(ctx, name)
 		return known && who.Has(access.View, team)
