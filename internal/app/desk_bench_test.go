@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/refloat-db/refloat/internal/incident"
 	"github.com/refloat-db/refloat/internal/journal"
 	"github.com/refloat-db/refloat/internal/server"
+	"github.com/refloat-db/refloat/internal/server/web"
 	"github.com/refloat-db/refloat/internal/target"
 )
 
@@ -96,5 +99,30 @@ func BenchmarkDesk(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkConsole serves each main page through the real desk and store, packed
+// as a browser gets it.
+func BenchmarkConsole(b *testing.B) {
+	who, mux := all(access.Admin), http.NewServeMux()
+	for _, r := range web.New(largeDesk(b), web.Options{}).Routes() {
+		mux.Handle(r.Pattern, r.Handler)
+	}
+	for _, path := range []string{
+		"/", "/targets/t007", "/incidents", "/incidents?all=1", "/incidents/inc-990", "/alerts", "/oncall", "/findings",
+		"/journal", "/journal?before=50000", "/journal?scope=target/t007", "/zone",
+	} {
+		b.Run(path, func(b *testing.B) {
+			for b.Loop() {
+				r := httptest.NewRequest(http.MethodGet, path, nil)
+				r.Header.Set("Accept-Encoding", "gzip")
+				w := httptest.NewRecorder()
+				mux.ServeHTTP(w, r.WithContext(server.WithWho(r.Context(), who)))
+				if w.Code != http.StatusOK {
+					b.Fatalf("%d: %s", w.Code, w.Body)
+				}
+			}
+		})
 	}
 }

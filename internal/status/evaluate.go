@@ -2,6 +2,7 @@ package status
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/refloat-db/refloat/internal/proof"
@@ -160,7 +161,7 @@ func (r *Report) log(now time.Time) {
 		r.problem(Warning, "heartbeat-quiet", "see that the target is up and the role may write refloat.heartbeat", "no heartbeat was written for %s", Age(now.Sub(r.Heartbeat.At)))
 	}
 	if r.Coverage != nil && r.Coverage.Gaps > 0 {
-		r.problem(Warning, "coverage-gaps", fmt.Sprintf("run: refloat coverage %s", r.Target), "%d gap(s) in coverage: moments in them cannot be restored", r.Coverage.Gaps)
+		r.problem(Warning, "coverage-gaps", fmt.Sprintf("run: refloat coverage %s", r.Target), "%s", gapWords(r.Coverage.Gaps))
 	}
 }
 
@@ -196,8 +197,20 @@ func (r *Report) alarms() {
 		if Grave(a.Code) {
 			s = Critical
 		}
-		r.problem(s, a.Code, a.Next, "%s (since %s)", a.Detail, a.Raised.UTC().Format(time.RFC3339))
+		detail := a.Detail
+		if !strings.Contains(detail, "since ") { // what the watch saw says it itself
+			detail += " (since " + a.Raised.UTC().Format("2 Jan 2006 15:04:05 UTC") + ")"
+		}
+		r.problem(s, a.Code, a.Next, "%s", detail)
 	}
+}
+
+// gapWords say what gaps in coverage mean.
+func gapWords(n int) string {
+	if n == 1 {
+		return "1 gap in coverage: moments in it cannot be restored"
+	}
+	return fmt.Sprintf("%d gaps in coverage: moments in them cannot be restored", n)
 }
 
 func (r *Report) work() {

@@ -96,7 +96,7 @@ func (r *Report) gradeCoverage() GradePart {
 	case slices.ContainsFunc(r.Problems, func(x Problem) bool { return x.Code == "log-quiet" || x.Code == AlarmLogStopped }):
 		p.Letter, p.Why = GradeD, "no log arrives: each moment from now on is lost"
 	case r.Coverage.Gaps > 0:
-		p.Letter, p.Why = GradeB, fmt.Sprintf("%d gap(s): moments in them cannot be restored", r.Coverage.Gaps)
+		p.Letter, p.Why = GradeB, gapWords(r.Coverage.Gaps)
 	}
 	return p
 }

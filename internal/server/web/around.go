@@ -59,13 +59,18 @@ func (s *Site) around(q asked, v view) around {
 	if !q.who.Known() {
 		return a
 	}
-	b, err := s.desk.Board(q.Context(), q.who)
+	b, err := v.board, error(nil)
+	if b == nil {
+		var fresh server.Board
+		fresh, err = s.desk.Board(q.Context(), q.who)
+		b = &fresh
+	}
 	if err != nil {
 		s.log.ErrorContext(q.Context(), "board for the frame of a page", "error", err)
 		a.glance = []glimpse{{component.Warn, "State unknown", "/"}}
 		return a
 	}
-	a.glance, a.node, a.leads = glance(b), b.Node, b.Leads
+	a.glance, a.node, a.leads = glance(*b), b.Node, b.Leads
 	if a.seq == 0 {
 		a.seq = b.Seq
 	}
@@ -111,7 +116,9 @@ func sentenceOf(s string) string {
 	if n == 0 {
 		return ""
 	}
-	s = string(unicode.ToUpper(r)) + s[n:]
+	if first, _, _ := strings.Cut(s, " "); !strings.ContainsAny(first, "_/=") { // a setting or a path stays as it is written
+		s = string(unicode.ToUpper(r)) + s[n:]
+	}
 	if !strings.ContainsAny(s[len(s)-1:], ".!?") {
 		s += "."
 	}

@@ -62,7 +62,7 @@ func (s *Site) board(q asked) (view, error) {
 	}
 	slices.Sort(v.teams)
 	v.lead = leadOf(b, v.counts)
-	return view{title: "Board", here: "/", seq: b.Seq, body: boardPage(v)}, nil
+	return view{title: "Board", here: "/", seq: b.Seq, board: &b, body: boardPage(v)}, nil
 }
 
 func (q boardQuery) takes(t server.TargetRow) bool {

@@ -180,7 +180,7 @@ func told(e incident.Event) moment {
 	tell := func(t component.Tone, format string, args ...any) { m.tone, m.text = t, fmt.Sprintf(format, args...) }
 	switch e.Kind {
 	case incident.KindOpened:
-		tell(component.Bad, "opened it: %s (%s)", b.Title, b.Severity)
+		tell(component.Bad, "opened it: %s (%s)", b.Title, severityWords(incident.Severity(b.Severity)))
 	case incident.KindJoined:
 		tell(component.Bad, "joined another cause: %s", b.Reason)
 	case incident.KindChanged:
@@ -188,7 +188,7 @@ func told(e incident.Event) moment {
 	case incident.KindEnded:
 		tell(component.Good, "sees it serve again")
 	case incident.KindSeverity:
-		tell(component.Warn, "changed the severity from %s to %s", b.From, b.one())
+		tell(component.Warn, "changed the severity from %s to %s", severityWords(incident.Severity(b.From)), severityWords(incident.Severity(b.one())))
 		m.more = b.Why
 	case incident.KindStatus:
 		tell(component.Busy, "changed the status from %s to %s", b.From, b.one())
@@ -359,10 +359,13 @@ func nextStatuses(s incident.State) []component.Option {
 func severities() []component.Option {
 	var out []component.Option
 	for _, x := range incident.Severities() {
-		out = append(out, component.Option{Value: string(x), Text: string(x)})
+		out = append(out, component.Option{Value: string(x), Text: severityWords(x)})
 	}
 	return out
 }
+
+// severityWords is a severity as every page writes it.
+func severityWords(s incident.Severity) string { return strings.ToUpper(string(s)) }
 
 func title(s string) string {
 	if s == "" {

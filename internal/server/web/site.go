@@ -102,11 +102,12 @@ type asked struct {
 
 // view is what a page shows. The frame around it is made for it.
 type view struct {
-	title string // of the page, in the title bar; the body has its own heading
-	here  string // the path of the entry in the navigation that it belongs to
-	seq   int64  // of the journal, as of which the page holds; 0 where it does not matter
-	about string // the subjects, or beginnings of some, that the page changes with; empty for all
-	code  int    // 0 for 200
+	title string        // of the page, in the title bar; the body has its own heading
+	here  string        // the path of the entry in the navigation that it belongs to
+	seq   int64         // of the journal, as of which the page holds; 0 where it does not matter
+	about string        // the subjects, or beginnings of some, that the page changes with; empty for all
+	code  int           // 0 for 200
+	board *server.Board // as of this page, where it asked for it itself: the frame asks no second time
 	body  templ.Component
 }
 
