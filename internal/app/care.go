@@ -189,6 +189,7 @@ func (a *App) care(repo *repository.Repository, name string) (Care, func(), erro
 	}
 	c.Facts.Proofs = func(ctx context.Context) ([]proof.Proof, error) { return a.proofs(ctx, repo, id) }
 	c.Facts.OneProof = a.Proof
+	c.Facts.Runbook = func(ctx context.Context) (string, error) { return a.Runbook(ctx, name) }
 	// The receiver watches and bounds its own slot: nobody else does.
 	c.Receive, c.Slot, c.GiveUp, c.NoLog = k.receive, k.slot, nil, !t.Log.Enabled
 	c.Backup = func(ctx context.Context) (Backup, error) {

@@ -80,6 +80,7 @@ var mayImport = map[string][]string{
 	"internal/action/tracker":            {"internal/action"},
 	"internal/trend":                     {"internal/action", "internal/incident", "internal/proof", "internal/paper"},
 	"internal/paper":                     {},
+	"internal/runbook":                   {"internal/recovery"},
 }
 
 // onlyIn lists modules of others that one room alone may import.
