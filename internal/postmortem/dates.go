@@ -206,7 +206,7 @@ func (d *Report) reportSentence() {
 			if i < 12 || d.in(b, Conclusion, Meta, Introduction) {
 				w := " " + prose.Lower(b.Text[b.toks[first].Lo:f.Lo])
 				told = strings.Contains(w, "report") && (strings.Contains(w, "dated") || strings.Contains(w, "written") || strings.Contains(w, "prepared") || strings.Contains(w, "published") || strings.Contains(w, " of ")) ||
-					strings.Contains(w, " written") || strings.Contains(w, " sent on") || strings.Contains(w, " issued on") || strings.Contains(w, "published") || strings.Contains(w, "prepared")
+					strings.Contains(w, " written") || strings.Contains(w, " drafted") || strings.Contains(w, " sent on") || strings.Contains(w, " issued on") || strings.Contains(w, "published") || strings.Contains(w, "prepared")
 			}
 			if !told && (!alone || d.says(b, outageWord) && b.Kind != Paragraph) {
 				continue

@@ -59,6 +59,9 @@ func (r *reader) plainHeading(lines []line, i int, t string, lo, hi int) bool {
 	case dotted(inner) > 0 && r.about(inner) != NoSection && (r.blank || i == 0):
 		r.head(4+strings.Count(inner[:dotted(inner)], "."), inner, lo, hi)
 		return true
+	case roman(inner) > 0 && (r.blank || i == 0) && r.about(inner[roman(inner):]) != NoSection:
+		r.head(4, inner[roman(inner):], lo, hi)
+		return true
 	case capitals(inner) && (r.named(inner) != NoSection || r.about(inner) != NoSection || r.blank && r.blankAfter(lines, i) && words > 1):
 		r.head(4, inner, lo, hi)
 		return true
@@ -126,6 +129,18 @@ func dotted(t string) int {
 		return 0
 	}
 	return n
+}
+
+// roman is the length of a roman number such as "IV. " before a heading.
+func roman(t string) int {
+	n := 0
+	for n < len(t) && n < 5 && strings.IndexByte("IVX", t[n]) >= 0 {
+		n++
+	}
+	if n == 0 || n+2 >= len(t) || t[n] != '.' && t[n] != ')' || t[n+1] != ' ' {
+		return 0
+	}
+	return n + 2
 }
 
 func capitals(t string) bool {
