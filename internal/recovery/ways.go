@@ -150,12 +150,12 @@ func (f Facts) fenced() Precondition {
 	p := Precondition{Name: AskFenced, Title: "The old primary cannot take writes any more", Met: Fails}
 	said := strings.TrimSpace(f.Answers[AskFenced])
 	switch {
+	case f.Server.Primary(): // whatever anybody says: it is seen
+		p.Detail = "it answers and takes writes: two primaries would be the result; stop it and keep it from coming back, then say how with --fenced"
 	case said != "":
 		p.Met, p.Detail = Holds, "said: "+said
 	case f.Server.Dead():
 		p.Met, p.Detail = Holds, "no process of it lives on this machine, where its data directory is, and nobody listens at its address"
-	case f.Server.Primary():
-		p.Detail = "it answers and takes writes: two primaries would be the result; stop it and keep it from coming back, then say how with --fenced"
 	default:
 		p.Detail = "that it does not answer does not say that it is dead: switch its machine off, or take its disk or network away, then say how with --fenced"
 	}
