@@ -24,6 +24,8 @@ responder  GET /incidents/{id}/draft, POST /incidents, POST /incidents/{id}/upda
 responder  POST /incidents/{id}/severity, POST /incidents/{id}/status, POST /incidents/{id}/roles/{role}, POST /incidents/{id}/tasks
 responder  POST /incidents/{id}/tasks/{task}/close, POST /incidents/{id}/links, POST /incidents/{id}/data-loss, POST /incidents/{id}/updates/{update}/acknowledge
 responder  POST /incidents/{id}/resolve, POST /incidents/{id}/reopen, POST /incidents/{id}/merge
+responder  GET /incidents/{id}/recovery, POST /incidents/{id}/recovery, POST /incidents/{id}/recovery/{run}/confirm
+responder  POST /incidents/{id}/recovery/{run}/continue, POST /incidents/{id}/recovery/{run}/done, POST /incidents/{id}/recovery/{run}/abandon
 responder  POST /alerts/{alert}/acknowledge, POST /silences, DELETE /silences/{silence}, POST /people/{person}/test-page, POST /targets/{target}/work/{work}
 admin      GET /settings
 `

@@ -66,6 +66,7 @@ func New(o Options) *API {
 	a.stateOperations()
 	a.incidentOperations()
 	a.actOperations()
+	a.recoveryOperations()
 	a.alertOperations()
 	a.eventOperation()
 	a.metaOperations()
