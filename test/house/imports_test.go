@@ -63,7 +63,7 @@ var mayImport = map[string][]string{
 	"internal/store/pgstore":             {"internal/access", "internal/alert", "internal/journal", "internal/status", "internal/statuspage"},
 	"internal/store/storetest":           {"internal/access", "internal/alert", "internal/journal", "internal/status", "internal/statuspage"},
 	"internal/server":                    {"internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/recovery", "internal/status"}, // types of what is shown
-	"internal/server/rest":               {"internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
+	"internal/server/rest":               {"internal/recovery", "internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
 	"internal/server/slash":              {"internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
 	"internal/client":                    {"internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
 	"internal/mcp":                       {"internal/server", "internal/access", "internal/alert", "internal/audit", "internal/backup", "internal/incident", "internal/journal", "internal/monitor", "internal/proof", "internal/status"},
