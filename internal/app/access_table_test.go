@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/refloat-db/refloat/internal/access"
+	"github.com/refloat-db/refloat/internal/action"
 	"github.com/refloat-db/refloat/internal/alert"
 	"github.com/refloat-db/refloat/internal/server"
 )
@@ -72,6 +73,13 @@ func (x *tableOf) fill(text string) string {
 			}
 			text = strings.ReplaceAll(text, "{file}", desk.follow.incident(v.ID).Attachments[0].SHA256)
 		}
+	}
+	if strings.Contains(text, "{action}") {
+		v, err := desk.AddAction(ctx, root, action.Item{Text: fmt.Sprint("mend it ", x.n), Team: "red", Priority: action.P2}, nil)
+		if err != nil {
+			x.t.Fatal(err)
+		}
+		text = strings.ReplaceAll(text, "{action}", v.ID)
 	}
 	if strings.Contains(text, "{alert}") {
 		r, key := x.d.node.leading(), fmt.Sprint("table-", x.n)

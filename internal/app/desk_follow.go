@@ -32,6 +32,7 @@ type follower struct {
 	incidents map[string]*incident.State // none is changed once it is here: it is replaced
 	order     []string                   // as they were opened
 	ring      []journal.Entry            // the last, in order and without holes; only ever added to
+	actions   actionStates
 	last      int64
 	news      chan struct{} // closed when something was added
 }
@@ -52,7 +53,11 @@ func (f *follower) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	entries = slices.DeleteFunc(entries, func(e journal.Entry) bool { return e.Seq > head.Seq })
+	acts, err := f.store.ReadScope(ctx, actionScope, 0)
+	if err != nil {
+		return err
+	}
+	entries = slices.DeleteFunc(append(entries, acts...), func(e journal.Entry) bool { return e.Seq > head.Seq })
 	tail, err := f.store.Read(ctx, max(0, head.Seq-followPage), followPage)
 	if err != nil {
 		return err
@@ -65,8 +70,9 @@ func (f *follower) load(ctx context.Context) error {
 	return nil
 }
 
-// fold takes entries into the incidents.
+// fold takes entries into the incidents and the action items.
 func (f *follower) fold(entries []journal.Entry) {
+	f.actions.fold(entries)
 	fresh := map[string]*incident.State{}
 	var opened []string
 	for _, e := range incidentEvents(entries) {

@@ -40,7 +40,8 @@ func (d *desk) sees(ctx context.Context, who access.Principal, e journal.Entry) 
 		s := d.follow.incident(name)
 		return s != nil && d.roleAt(who, s) != ""
 	case "action":
-		return false // of another team, perhaps
+		s, known := d.follow.actions.one(name)
+		return known && d.roleOnAction(who, s) != ""
 	case "alert":
 		team, known := d.homeOfAlert(ctx, name)
 		return known && who.Has(access.View, team)

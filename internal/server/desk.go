@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/refloat-db/refloat/internal/access"
+	"github.com/refloat-db/refloat/internal/action"
 	"github.com/refloat-db/refloat/internal/alert"
 	"github.com/refloat-db/refloat/internal/audit"
 	"github.com/refloat-db/refloat/internal/backup"
@@ -48,6 +49,9 @@ type Reader interface {
 	// Simulate says who would be paged for an alert, as nobody acknowledges it.
 	Simulate(ctx context.Context, who access.Principal, q PageQuery) (PageSimulation, error)
 	Findings(ctx context.Context, who access.Principal) ([]TargetFindings, error)
+	// Actions are the action items that match, the most pressing first.
+	Actions(ctx context.Context, who access.Principal, q ActionQuery) ([]ActionView, error)
+	Action(ctx context.Context, who access.Principal, id string) (ActionView, error)
 	// Journal is a page of entries, newest first.
 	Journal(ctx context.Context, who access.Principal, q JournalQuery) (JournalPage, error)
 	// Settings is the configuration as it was read, without secrets.
@@ -73,6 +77,10 @@ type Actor interface {
 	Acknowledge(ctx context.Context, who access.Principal, alertID string) (AlertView, error)
 	Silence(ctx context.Context, who access.Principal, s alert.Silence) (alert.Silence, error)
 	EndSilence(ctx context.Context, who access.Principal, id string) error
+	// AddAction writes an action item down, with a check that closes it or nil.
+	AddAction(ctx context.Context, who access.Principal, item action.Item, check *action.Check) (ActionView, error)
+	// ActOnAction does one thing to an action item.
+	ActOnAction(ctx context.Context, who access.Principal, id string, c action.Command) (ActionView, error)
 	// Ask asks for work on a target: "backup", "drill" or "check". It reports
 	// whether it was not asked for already.
 	Ask(ctx context.Context, who access.Principal, target, work string) (bool, error)
@@ -227,6 +235,22 @@ type AlertView struct {
 	Attempts map[string][]alert.Attempt `json:"attempts"`
 	Incident string                     `json:"incident,omitempty"` // that it was gathered in
 	Can      access.Role                `json:"can"`                // what who asked may do with it
+}
+
+// ActionQuery selects action items.
+type ActionQuery struct {
+	All      bool   // also those that are done or dropped
+	Owner    string // empty for everybody's
+	Incident string // ID; empty for those of every incident and of none
+	Late     bool   // only those that are late
+}
+
+// ActionView is an action item at a moment.
+type ActionView struct {
+	action.State
+	At     time.Time   `json:"at"`
+	IsLate bool        `json:"late"` // open past its due day
+	Can    access.Role `json:"can"`  // what who asked may do with it
 }
 
 // OnCall is who is on call.

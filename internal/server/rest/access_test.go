@@ -19,6 +19,8 @@ nobody     GET /docs, GET /docs.css, GET /openapi.json
 signed-in  GET /me
 viewer     GET /board, GET /targets, GET /targets/{target}, GET /proofs/{proof}, GET /findings, GET /journal, GET /events
 viewer     GET /incidents, GET /incidents/{id}, GET /incidents/{id}/timeline, GET /incidents/{id}/attachments/{sha256}
+viewer     GET /actions, GET /actions/{action}
+responder  POST /actions, POST /actions/{action}/acts/{act}
 viewer     GET /alerts, GET /alerts/{alert}, GET /silences, GET /oncall, GET /oncall/simulation
 responder  GET /incidents/{id}/draft, POST /incidents, POST /incidents/{id}/updates, POST /incidents/{id}/attachments, POST /incidents/{id}/notes
 responder  POST /incidents/{id}/severity, POST /incidents/{id}/status, POST /incidents/{id}/roles/{role}, POST /incidents/{id}/tasks

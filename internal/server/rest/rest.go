@@ -68,6 +68,7 @@ func New(o Options) *API {
 	a.actOperations()
 	a.recoveryOperations()
 	a.alertOperations()
+	a.actionOperations()
 	a.eventOperation()
 	a.metaOperations()
 	admitNull(a.huma.OpenAPI().Components.Schemas)
@@ -156,6 +157,7 @@ func configuration(version string, problems huma.Transformer) huma.Config {
 			},
 			Tags: []*huma.Tag{
 				{Name: "state", Description: "How targets stand."}, {Name: "incidents", Description: "Working together on an outage."},
+				{Name: "actions", Description: "What was decided after incidents, carried through."},
 				{Name: "alerts", Description: "Alerts, silences, who is on call."}, {Name: "record", Description: "The journal, and what is added to it."},
 				{Name: "meta", Description: "The API itself, and who asks."},
 			},

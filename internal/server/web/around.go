@@ -40,7 +40,7 @@ type entry struct{ to, text string }
 // entries are the pages in the navigation.
 func entries() []entry {
 	return []entry{
-		{"/", "Board"}, {"/incidents", "Incidents"}, {"/alerts", "Alerts"}, {"/oncall", "On call"},
+		{"/", "Board"}, {"/incidents", "Incidents"}, {"/alerts", "Alerts"}, {"/oncall", "On call"}, {"/actions", "Actions"},
 		{"/findings", "Findings"}, {"/journal", "Journal"}, {"/settings", "Settings"},
 	}
 }

@@ -79,7 +79,7 @@ func (s *Site) Routes() []server.Route {
 		s.act("POST /zone", access.SignedIn, s.setZone),
 		s.live(),
 	}
-	return slices.Concat(own, s.accessRoutes(), s.roomRoutes(), s.recoveryRoutes(), s.alertRoutes())
+	return slices.Concat(own, s.accessRoutes(), s.roomRoutes(), s.recoveryRoutes(), s.alertRoutes(), s.actionRoutes())
 }
 
 // NotFound is the page for what is not there.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/refloat-db/refloat/internal/access"
+	"github.com/refloat-db/refloat/internal/action"
 	"github.com/refloat-db/refloat/internal/alert"
 	"github.com/refloat-db/refloat/internal/incident"
 	"github.com/refloat-db/refloat/internal/journal"
@@ -42,6 +43,7 @@ type Desk struct {
 
 	mu     sync.Mutex
 	events []incident.Event
+	todo   []action.Event
 	added  chan struct{} // closed when something is added to the journal
 	files  map[string][]byte
 }

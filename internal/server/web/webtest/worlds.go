@@ -224,6 +224,7 @@ func night(d *Desk) {
 	act("inc-7", "ada", first.Add(6*time.Minute), incident.AddNote{Text: "The host answers ping, the postmaster is gone. Kernel log shows the out-of-memory killer."})
 	act("inc-7", "bob", first.Add(7*time.Minute), incident.TakeRole{Role: incident.Operations})
 	act("inc-7", "ada", first.Add(8*time.Minute), incident.AddTask{Text: "Ask hosting for the memory graph of the last hour", Owner: "bob"})
+	toDo(d)
 	d.Bells = bells(d, first)
 }
 
