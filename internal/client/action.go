@@ -43,7 +43,8 @@ func (c *Client) AddAction(ctx context.Context, _ access.Principal, i action.Ite
 
 // ActOnAction implements server.Actor.
 func (c *Client) ActOnAction(ctx context.Context, _ access.Principal, id string, do action.Command) (server.ActionView, error) {
-	act, b := "", map[string]any{}
+	var act string
+	var b map[string]any
 	switch x := do.(type) {
 	case action.Change:
 		act, b = "change", body("text", x.Text, "why", x.Why, "kind", string(x.Kind), "priority", string(x.Priority))

@@ -53,7 +53,7 @@ func TestActionPagesCarryAnActionThrough(t *testing.T) {
 	if text := page("/actions/act-7"); !strings.Contains(text, "mend it well") || !strings.Contains(text, "it broke") || !strings.Contains(text, "inc-7") {
 		t.Error("the page does not tell what happened")
 	}
-	if text := page("/actions"); strings.Index(text, "act-1<") < 0 || strings.Index(text, "act-1<") > strings.Index(text, "act-2<") {
+	if text := page("/actions"); !strings.Contains(text, "act-1<") || strings.Index(text, "act-1<") > strings.Index(text, "act-2<") {
 		t.Error("what is late does not come first")
 	}
 	viewer := webtest.Serve(webtest.Broken(), webtest.Principal("viewer"))
