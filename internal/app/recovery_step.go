@@ -253,7 +253,8 @@ func (w *stepWork) answers(ctx context.Context, t config.Target) (string, error)
 	}
 	tick := time.NewTicker(answerEvery)
 	defer tick.Stop()
-	began, last := time.Now(), ""
+	began := time.Now()
+	var last string
 	for {
 		card, _, err := liveCard(ctx, c, what, target.ID(w.recovery().Target))
 		switch {

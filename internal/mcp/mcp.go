@@ -67,10 +67,10 @@ func New(o Options) *Server {
 // Run answers on a pair of streams until the other side closes them, or ctx ends.
 func (s *Server) Run(ctx context.Context, in io.ReadCloser, out io.WriteCloser) error {
 	err := s.sdk.Run(ctx, &sdk.IOTransport{Reader: in, Writer: out})
-	if errors.Is(err, io.EOF) || ctx.Err() != nil {
-		return nil
+	if ctx.Err() != nil {
+		err = nil // it was asked to end
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("answer the assistant: %w", err)
 	}
 	return nil

@@ -10,44 +10,44 @@ import (
 
 // Document is what was understood of a report as a document's parts. Of one that
 // was written by Document.Markdown, it is the same again.
-func (r *Report) Document() Document {
-	d := Document{Title: r.Title, Zone: r.defaultZone()}
-	if r.Written != nil {
-		d.Written = r.Written.At
+func (d *Report) Document() Document {
+	doc := Document{Title: d.Title, Zone: d.defaultZone()}
+	if d.Written != nil {
+		doc.Written = d.Written.At
 	}
-	r.particulars(&d)
-	for kind, at := range map[MomentKind]*time.Time{Started: &d.Clocks.Started, Detected: &d.Clocks.Detected, Acknowledged: &d.Clocks.Acknowledged, Mitigated: &d.Clocks.Mitigated, Ended: &d.Clocks.Resolved} {
-		*at = r.best(kind)
+	d.particulars(&doc)
+	for kind, at := range map[MomentKind]*time.Time{Started: &doc.Clocks.Started, Detected: &doc.Clocks.Detected, Acknowledged: &doc.Clocks.Acknowledged, Mitigated: &doc.Clocks.Mitigated, Ended: &doc.Clocks.Resolved} {
+		*at = d.best(kind)
 	}
-	r.goals(&d)
-	for _, e := range r.Entries {
+	d.goals(&doc)
+	for _, e := range d.Entries {
 		x := Event{At: e.At, Text: e.Text}
 		if c := e.block.cells(); e.block.Kind == Row && len(c) == 3 {
 			x.Text, x.Source = c[1], c[2]
 		}
-		d.Timeline = append(d.Timeline, x)
+		doc.Timeline = append(doc.Timeline, x)
 	}
-	r.duties(&d)
-	texts := d.texts()
-	for _, b := range r.prosaic() {
-		kind := r.kind(b)
+	d.duties(&doc)
+	texts := doc.texts()
+	for _, b := range d.prosaic() {
+		kind := d.kind(b)
 		switch {
 		case kind == Glossary && b.Kind == Row && len(b.Cells) == 2:
 			c := b.cells()
-			d.Terms = append(d.Terms, Term{c[0], c[1]})
+			doc.Terms = append(doc.Terms, Term{c[0], c[1]})
 		case b.Kind == Row:
 		case kind == Impact && b.Kind == Item && amountKind(b.Label) != "":
-			d.Impact = append(d.Impact, r.amount(b))
+			doc.Impact = append(doc.Impact, d.amount(b))
 		case texts[kind] != nil:
-			*texts[kind] = append(*texts[kind], Passage{oneLine(b.Text), b.Kind == Item, r.marksCode(b)})
+			*texts[kind] = append(*texts[kind], Passage{oneLine(b.Text), b.Kind == Item, d.marksCode(b)})
 		}
 	}
-	return d
+	return doc
 }
 
 // marksCode reports whether a block marks words as code in its source.
-func (r *Report) marksCode(b *Block) bool {
-	src := r.src[b.lo:max(b.lo, min(b.hi, len(r.src)))]
+func (d *Report) marksCode(b *Block) bool {
+	src := d.src[b.lo:max(b.lo, min(b.hi, len(d.src)))]
 	for i, c := range src {
 		if c == '`' && (i == 0 || src[i-1] != '\\') {
 			return true
@@ -66,7 +66,7 @@ func (b *Block) cells() []string {
 }
 
 // particulars reads what the table at the top and fields elsewhere name.
-func (r *Report) particulars(d *Document) {
+func (d *Report) particulars(doc *Document) {
 	list := func(v string) []string {
 		var out []string
 		for _, s := range strings.Split(v, ",") {
@@ -76,35 +76,35 @@ func (r *Report) particulars(d *Document) {
 		}
 		return out
 	}
-	for _, f := range r.Fields {
-		if r.in(f.Block, ActionItems, Recommendations, Timeline, ObjectiveGroup, Glossary) {
+	for _, f := range d.Fields {
+		if d.in(f.Block, ActionItems, Recommendations, Timeline, ObjectiveGroup, Glossary) {
 			continue
 		}
 		v := oneLine(f.value())
 		switch name := bare(f.Name); {
-		case f.Kind == fieldAuthors && d.Authors == nil:
+		case f.Kind == fieldAuthors && doc.Authors == nil:
 			if strings.HasPrefix(v, fillMark) {
-				d.Authors = []string{v}
+				doc.Authors = []string{v}
 			} else {
-				d.Authors = list(v)
+				doc.Authors = list(v)
 			}
-		case f.Kind == fieldSeverity && d.Severity == "":
-			d.Severity = v
-		case name == "incident" && d.Incident == "":
-			d.Incident = v
-		case name == "systems" && d.Systems == nil:
-			d.Systems = list(v)
-		case name == "answering team" && d.Team == "":
-			d.Team = v
+		case f.Kind == fieldSeverity && doc.Severity == "":
+			doc.Severity = v
+		case name == "incident" && doc.Incident == "":
+			doc.Incident = v
+		case name == "systems" && doc.Systems == nil:
+			doc.Systems = list(v)
+		case name == "answering team" && doc.Team == "":
+			doc.Team = v
 		}
 	}
 }
 
 // best is the time of a moment: of a field before one of the timeline, of that
 // before one of a sentence.
-func (r *Report) best(kind MomentKind) time.Time {
+func (d *Report) best(kind MomentKind) time.Time {
 	for _, from := range []MomentSource{FromField, FromTimeline, FromSentence} {
-		for _, m := range r.times(kind, true) {
+		for _, m := range d.times(kind, true) {
 			if m.From == from {
 				return m.At
 			}
@@ -113,8 +113,8 @@ func (r *Report) best(kind MomentKind) time.Time {
 	return time.Time{}
 }
 
-func (r *Report) goals(d *Document) {
-	for _, o := range r.Objectives {
+func (d *Report) goals(doc *Document) {
+	for _, o := range d.Objectives {
 		g := Goal{Name: oneLine(o.Place.Text), Kind: o.Kind, Limit: o.Limit, Verdict: o.Verdict}
 		if o.block.Kind == Row {
 			g.Name = o.block.cells()[0]
@@ -122,7 +122,7 @@ func (r *Report) goals(d *Document) {
 		if o.Actual != nil {
 			g.Reached, g.Known = o.Actual.Span, true
 		}
-		d.Objectives = append(d.Objectives, g)
+		doc.Objectives = append(doc.Objectives, g)
 	}
 }
 
@@ -136,7 +136,7 @@ func amountKind(label string) AmountKind {
 }
 
 // amount reads a figure of the impact.
-func (r *Report) amount(b *Block) Amount {
+func (d *Report) amount(b *Block) Amount {
 	a := Amount{Kind: amountKind(b.Label), Text: oneLine(b.words())}
 	for _, f := range b.facts {
 		switch {
@@ -154,9 +154,9 @@ func (r *Report) amount(b *Block) Amount {
 	return a
 }
 
-func (r *Report) duties(d *Document) {
-	for i := range r.Actions {
-		a := &r.Actions[i]
+func (d *Report) duties(doc *Document) {
+	for i := range d.Actions {
+		a := &d.Actions[i]
 		x := Duty{Text: a.Text, Owner: a.Owner, Kind: a.Kind, Source: a.Source, Check: a.Check, State: a.State}
 		if !a.Due.IsZero() {
 			x.Due = a.Due.Format(time.DateOnly)
@@ -176,8 +176,8 @@ func (r *Report) duties(d *Document) {
 			}
 		}
 		for _, p := range a.parts {
-			x.Code = x.Code || r.marksCode(p.block)
+			x.Code = x.Code || d.marksCode(p.block)
 		}
-		d.Actions = append(d.Actions, x)
+		doc.Actions = append(doc.Actions, x)
 	}
 }

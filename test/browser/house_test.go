@@ -76,7 +76,7 @@ func (s *postSession) Data(r io.Reader) error {
 
 // plainText is a message as a person reads it.
 func plainText(m *mail.Message) (string, error) {
-	body := io.Reader(m.Body)
+	body := m.Body
 	if strings.EqualFold(m.Header.Get("Content-Transfer-Encoding"), "quoted-printable") {
 		body = quotedprintable.NewReader(m.Body)
 	}

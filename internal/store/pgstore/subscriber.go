@@ -35,7 +35,7 @@ func (s *Store) AskSubscriber(ctx context.Context, x statuspage.Subscriber, now 
 		if id == "" {
 			id = x.ID
 			_, err = tx.Exec(ctx, `INSERT INTO refloat.subscriber (id, via, address, secret, asked, mailed, asks) VALUES ($1, $2, $3, $4, $5, $5, 1)`,
-				x.ID, string(x.Via), x.Address, text(x.Secret), now.UnixMicro())
+				x.ID, x.Via, x.Address, text(x.Secret), now.UnixMicro())
 		} else {
 			_, err = tx.Exec(ctx, `UPDATE refloat.subscriber SET mailed = $1, asks = asks + 1 WHERE id = $2`, now.UnixMicro(), id)
 		}
@@ -189,7 +189,7 @@ func (s *Store) SaveDelivery(ctx context.Context, d statuspage.Delivery) error {
 		return fmt.Errorf("keep what came of a message to a subscriber: %w", err)
 	}
 	_, err = s.exec(ctx, "keep what came of a message to a subscriber", `UPDATE refloat.subscriber_delivery SET not_before = $1, state = $2, attempts = $3 WHERE subscriber = $4 AND key = $5`,
-		d.NotBefore.UnixMicro(), string(d.State), string(attempts), d.Subscriber.ID, text(d.Key))
+		d.NotBefore.UnixMicro(), d.State, string(attempts), d.Subscriber.ID, text(d.Key))
 	return err
 }
 
