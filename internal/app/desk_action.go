@@ -69,6 +69,9 @@ func (a *actionStates) one(name string) (Action, bool) {
 func (d *desk) roleOnAction(who access.Principal, s Action) access.Role {
 	from := d.follow.incident(s.Source.Incident)
 	if s.Team == "" && from == nil {
+		if who.Everywhere == "" { // what belongs to no team is not for every team
+			return ""
+		}
 		return everywhere(who)
 	}
 	var role access.Role
