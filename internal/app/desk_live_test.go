@@ -107,6 +107,8 @@ func TestLiveMissesNothing(t *testing.T) {
 		return root, always
 	}) + "/live"
 	const notes = 60
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
 	go func() {
 		for i := range notes {
 			if _, err := d.Act(ctx, root, v.ID, incident.AddNote{Text: fmt.Sprint(i)}); err != nil {
@@ -114,8 +116,6 @@ func TestLiveMissesNothing(t *testing.T) {
 			}
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
 	last, got, cuts := int64(0), []int64{}, 0
 	for n := 0; n < notes; cuts++ {
 		few := 0
@@ -262,7 +262,8 @@ func TestLiveReachesAllInTime(t *testing.T) {
 	mib := residentMiB(t)
 	t.Logf("%d connections, %d events a second for %s: %d arrivals; p50 %s, p99 %s, last %s; %d MiB resident, clients included",
 		people, rate, lasts, len(all), p(.5).Round(time.Millisecond), p(.99).Round(time.Millisecond), all[len(all)-1].Round(time.Millisecond), mib)
-	if p(.99) > time.Second || mib > 300 {
+	// The race detector, which runs with -short, takes several times the memory.
+	if p(.99) > time.Second || mib > 300 && !testing.Short() {
 		t.Errorf("promised are 1 s at p99 and 300 MiB")
 	}
 }
