@@ -262,8 +262,7 @@ func TestLiveReachesAllInTime(t *testing.T) {
 	mib := residentMiB(t)
 	t.Logf("%d connections, %d events a second for %s: %d arrivals; p50 %s, p99 %s, last %s; %d MiB resident, clients included",
 		people, rate, lasts, len(all), p(.5).Round(time.Millisecond), p(.99).Round(time.Millisecond), all[len(all)-1].Round(time.Millisecond), mib)
-	// The race detector, which runs with -short, takes several times the memory.
-	if p(.99) > time.Second || mib > 300 && !testing.Short() {
+	if p(.99) > time.Second || mib > 300 && !raced {
 		t.Errorf("promised are 1 s at p99 and 300 MiB")
 	}
 }
